@@ -1,0 +1,1 @@
+"""FastAPI's API on a Rust ASGI core."""
