@@ -1,0 +1,1 @@
+"""The same application on the installed fastapi and on forzium, compared."""

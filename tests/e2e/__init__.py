@@ -1,0 +1,1 @@
+"""Whole programs: real servers, real sockets, the example, the benchmarks' agreement."""

@@ -1,0 +1,1 @@
+"""Statements that hold for every input, searched for counter-examples with hypothesis."""

@@ -1,0 +1,1 @@
+"""Behaviour of forzium's own parts, one module at a time."""
