@@ -1,8 +1,8 @@
 """Security schemes: dependencies that take credentials from a request and describe themselves in OpenAPI.
 
-Layer: above ``requests``, ``exceptions`` and ``param_functions``; below ``dependencies``. The schemes read what the client
-sent. They do not know users, verify passwords or decode tokens: that is the application's part, in its own dependencies,
-and where it compares secrets there it should use `secrets.compare_digest`.
+Layer: above ``requests``, ``exceptions`` and ``param_functions``; below ``dependencies``. The schemes read what the
+client sent. They do not know users, verify passwords or decode tokens: that is the application's part, in its own
+dependencies, and where it compares secrets there it should use `secrets.compare_digest`.
 """
 
 from .api_key import APIKeyCookie, APIKeyHeader, APIKeyQuery

@@ -1,6 +1,7 @@
 """API keys in a query parameter, a header or a cookie.
 
-Layer: ``security.base``, ``requests``, ``exceptions``. Not for checking a key: the scheme hands over what the client sent.
+Layer: ``security.base``, ``requests``, ``exceptions``. Not for checking a key: the scheme hands over what the client
+sent.
 """
 
 from typing import TYPE_CHECKING
@@ -41,7 +42,8 @@ class APIKeyBase(SecurityBase):
     def make_not_authenticated_error(self) -> HTTPException:
         """The exception for a missing key: 401. Override it to answer in another way.
 
-        RFC 9110 demands a challenge with every 401; no scheme for API keys is registered, so FastAPI's ``APIKey`` is used.
+        RFC 9110 demands a challenge with every 401; no scheme for API keys is registered, so FastAPI's ``APIKey`` is
+        used.
         """
         return HTTPException(
             status_code=HTTP_401_UNAUTHORIZED, detail="Not authenticated", headers={"WWW-Authenticate": "APIKey"}

@@ -1,6 +1,7 @@
 """The mark by which the dependency solver and the OpenAPI document recognise a security scheme.
 
-Layer: the lowest of ``forzium.security``; imports nothing of it. Not for reading credentials: each scheme does that itself.
+Layer: the lowest of ``forzium.security``; imports nothing of it. Not for reading credentials: each scheme does that
+itself.
 """
 
 from typing import TYPE_CHECKING

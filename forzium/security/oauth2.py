@@ -1,7 +1,7 @@
 """OAuth2: the schemes of the document, the password flow's form, and the scopes a dependant asks for.
 
-Layer: ``security.base``, ``security.utils``, ``param_functions``, ``requests``, ``exceptions``. Not an authorization server:
-tokens are issued and verified by the application.
+Layer: ``security.base``, ``security.utils``, ``param_functions``, ``requests``, ``exceptions``. Not an authorization
+server: tokens are issued and verified by the application.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any
@@ -121,17 +121,18 @@ class OAuth2(SecurityBase):
         )
 
     async def __call__(self, request: HTTPConnection) -> str | None:
-        authorization = request.headers.get("Authorization")
-        return authorization if authorization else self._refuse()
+        return self._required(request.headers.get("Authorization") or None)
 
-    def _refuse(self) -> None:
-        if self.auto_error:
+    def _required(self, credentials: str | None) -> str | None:
+        """Pass on what there is; refuse the request where there is nothing, unless the scheme is optional."""
+        if credentials is None and self.auto_error:
             raise self.make_not_authenticated_error()
+        return credentials
 
     def _bearer_token(self, request: HTTPConnection) -> str | None:
         """What follows ``Bearer`` (it may be empty, as in FastAPI)."""
         scheme, token = get_authorization_scheme_param(request.headers.get("Authorization"))
-        return token if scheme.lower() == "bearer" else self._refuse()
+        return self._required(token if scheme.lower() == "bearer" else None)
 
 
 class OAuth2PasswordBearer(OAuth2):

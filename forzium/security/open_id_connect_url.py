@@ -1,6 +1,7 @@
 """OpenID Connect, as far as the document goes: where the provider's configuration is found.
 
-Layer: ``security.base``, ``requests``, ``exceptions``. Not a client of the provider: tokens are the application's to check.
+Layer: ``security.base``, ``requests``, ``exceptions``. Not a client of the provider: tokens are the application's to
+check.
 """
 
 from typing import TYPE_CHECKING
