@@ -1,0 +1,172 @@
+//! Making Python objects out of what the parser reads.
+
+use std::ffi::c_long;
+use std::ptr;
+
+use pyo3::ffi;
+
+/// Owned references to objects that have no container yet; dropped with it.
+pub(super) struct Values(Vec<*mut ffi::PyObject>);
+
+impl Values {
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(64))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes over the reference to `object`.
+    #[inline(always)]
+    pub(super) fn push(&mut self, object: *mut ffi::PyObject) {
+        self.0.push(object);
+    }
+
+    /// The one value that is left, whose reference goes to the caller.
+    pub(super) fn pop(&mut self) -> Option<*mut ffi::PyObject> {
+        self.0.pop()
+    }
+
+    /// A list of the values from `start` on; null with an exception set when memory ran out.
+    ///
+    /// # Safety
+    /// The GIL is held, and `start <= self.len()`.
+    #[inline]
+    pub(super) unsafe fn list(&mut self, start: usize) -> *mut ffi::PyObject {
+        let count = self.0.len() - start;
+        // SAFETY: the GIL is held (contract). The new list has room for `count` items, all null, so that nothing is
+        // overwritten without being released; the references move from `self` into it: `set_len` forgets them here.
+        // No Python code runs between making the list and filling it.
+        unsafe {
+            let list = ffi::PyList_New(count as ffi::Py_ssize_t);
+            if !list.is_null() && count != 0 {
+                let items = (*list.cast::<ffi::PyListObject>()).ob_item;
+                ptr::copy_nonoverlapping(self.0.as_ptr().add(start), items, count);
+                self.0.set_len(start);
+            }
+            list
+        }
+    }
+
+    /// A dict of the (key, value) pairs from `start` on; null with an exception set when memory ran out.
+    ///
+    /// # Safety
+    /// The GIL is held, `start <= self.len()`, the values from `start` on are pairs whose first is a `str` object.
+    #[inline]
+    pub(super) unsafe fn dict(&mut self, start: usize) -> *mut ffi::PyObject {
+        // SAFETY: the GIL is held (contract). Each pair's references stay ours until `truncate` releases them, after
+        // the dict took its own; hashing and comparing exact `str` objects runs no Python code.
+        unsafe {
+            let dict = ffi::PyDict_New();
+            if dict.is_null() {
+                return dict;
+            }
+            for pair in self.0[start..].chunks_exact(2) {
+                if ffi::PyDict_SetItem(dict, pair[0], pair[1]) != 0 {
+                    ffi::Py_DECREF(dict);
+                    return ptr::null_mut();
+                }
+            }
+            for &object in &self.0[start..] {
+                ffi::Py_DECREF(object);
+            }
+            self.0.set_len(start);
+            dict
+        }
+    }
+}
+
+impl Drop for Values {
+    fn drop(&mut self) {
+        for &object in &self.0 {
+            // SAFETY: `Values` lives only inside `loads`, which holds the GIL; each reference is owned by `self`.
+            unsafe { ffi::Py_DECREF(object) };
+        }
+    }
+}
+
+/// A new `str` of `text`; null with an exception set when memory ran out.
+///
+/// # Safety
+/// The GIL is held.
+#[inline]
+pub(super) unsafe fn string(text: &str) -> *mut ffi::PyObject {
+    let length = text.len();
+    // SAFETY: the GIL is held (contract); pointer and length describe `text`. A compact ASCII string of `length`
+    // characters has `length` bytes of room at its data pointer, which nobody else has seen yet.
+    unsafe {
+        if length > 1 && text.is_ascii() {
+            let object = ffi::PyUnicode_New(length as ffi::Py_ssize_t, 127);
+            if !object.is_null() {
+                let data = object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
+                ptr::copy_nonoverlapping(text.as_ptr(), data, length);
+            }
+            return object;
+        }
+        ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), length as ffi::Py_ssize_t)
+    }
+}
+
+/// A new reference to `None`, `True` or `False`.
+///
+/// # Safety
+/// The GIL is held.
+#[inline(always)]
+pub(super) unsafe fn constant(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the GIL is held (contract); the three constants live as long as the interpreter.
+    unsafe { ffi::Py_NewRef(object) }
+}
+
+/// # Safety
+/// The GIL is held.
+#[inline(always)]
+pub(super) unsafe fn unsigned(value: u64) -> *mut ffi::PyObject {
+    // SAFETY: the GIL is held (contract).
+    unsafe {
+        match c_long::try_from(value) {
+            Ok(value) => ffi::PyLong_FromLong(value),
+            Err(_) => ffi::PyLong_FromUnsignedLongLong(value),
+        }
+    }
+}
+
+/// # Safety
+/// The GIL is held.
+#[inline(always)]
+pub(super) unsafe fn signed(value: i64) -> *mut ffi::PyObject {
+    // SAFETY: the GIL is held (contract).
+    unsafe { ffi::PyLong_FromLongLong(value) }
+}
+
+/// # Safety
+/// The GIL is held.
+#[inline(always)]
+pub(super) unsafe fn float(value: f64) -> *mut ffi::PyObject {
+    // SAFETY: the GIL is held (contract).
+    unsafe { ffi::PyFloat_FromDouble(value) }
+}
+
+/// The object that Python makes of a number whose text is `text`: an integer of any size, or a float.
+/// Null with an exception set when Python refuses it.
+///
+/// # Safety
+/// The GIL is held.
+#[cold]
+pub(super) unsafe fn number(text: &str) -> *mut ffi::PyObject {
+    let whole = !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+    // SAFETY: the GIL is held (contract); `object` is a fresh `str` or null, and released once.
+    unsafe {
+        let object = string(text);
+        if object.is_null() {
+            return object;
+        }
+        let value = if whole {
+            ffi::PyObject_CallOneArg((&raw mut ffi::PyLong_Type).cast(), object)
+        } else {
+            ffi::PyFloat_FromString(object)
+        };
+        ffi::Py_DECREF(object);
+        value
+    }
+}
