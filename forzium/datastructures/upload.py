@@ -1,0 +1,140 @@
+"""Uploaded files.
+
+Layer: `forzium.datastructures`, on `headers`.
+Not for: parsing multipart bodies (`forzium.formparsers`) or declaring parameters (`forzium.params`).
+
+Source: `starlette.datastructures.UploadFile` and `fastapi.UploadFile`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from forzium.datastructures.headers import Headers
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+
+__all__ = ["StarletteUploadFile", "UploadFile"]
+
+
+class StarletteUploadFile:
+    """A file of a form. Its methods may be awaited in an endpoint; `file` is the plain file, for `def` endpoints.
+
+    What is held in memory is read and written at once; what lies on the disk, in a worker thread.
+
+    Args:
+        file: A binary file.
+        size: Bytes written so far. Default is unknown.
+        filename: Name the client gave. Default is none.
+        headers: Headers of the part. Default is none.
+
+    Source: `starlette.datastructures.UploadFile`.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        size: int | None = None,
+        filename: str | None = None,
+        headers: Headers | None = None,
+    ) -> None:
+        self.filename = filename
+        self.file = file
+        self.size = size
+        self.headers = headers or Headers()
+        # A spooled file moves to the disk beyond this many bytes; 0 is never, as there.
+        self._max_mem_size = getattr(file, "_max_size", 0)
+
+    @property
+    def content_type(self) -> str | None:
+        """Media type the client gave, None where absent."""
+        media_type: str | None = self.headers.get("content-type")
+        return media_type
+
+    @property
+    def _in_memory(self) -> bool:
+        return not getattr(self.file, "_rolled", True)
+
+    def _will_roll(self, size_to_add: int) -> bool:
+        if not self._in_memory:
+            return True
+        return bool(self._max_mem_size) and self.file.tell() + size_to_add > self._max_mem_size
+
+    async def write(self, data: bytes) -> None:
+        """Write bytes at the current position; a known `size` grows by them."""
+        if self.size is not None:
+            self.size += len(data)
+        if self._will_roll(len(data)):
+            await _in_thread(self.file.write, data)
+        else:
+            self.file.write(data)
+
+    async def read(self, size: int = -1) -> bytes:
+        """Read `size` bytes from the current position. Default is all that are left."""
+        if self._in_memory:
+            return self.file.read(size)
+        return cast(bytes, await _in_thread(self.file.read, size))
+
+    async def seek(self, offset: int) -> None:
+        """Go to `offset` bytes from the start."""
+        if self._in_memory:
+            self.file.seek(offset)
+        else:
+            await _in_thread(self.file.seek, offset)
+
+    async def close(self) -> None:
+        """Close the file."""
+        if self._in_memory:
+            self.file.close()
+        else:
+            await _in_thread(self.file.close)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(filename={self.filename!r}, size={self.size!r}, headers={self.headers!r})"
+
+
+async def _in_thread(method: Callable[..., Any], *args: Any) -> Any:
+    import anyio.to_thread
+
+    return await anyio.to_thread.run_sync(method, *args)
+
+
+class UploadFile(StarletteUploadFile):
+    """A file of a form, as a parameter of an endpoint is annotated.
+
+    Example:
+        >>> from forzium import FastAPI, UploadFile
+        >>> app = FastAPI()
+        >>> @app.post("/file")
+        ... async def take(file: UploadFile):
+        ...     return {"name": file.filename, "size": len(await file.read())}
+
+    Source: `fastapi.UploadFile`.
+    """
+
+    file: BinaryIO
+    filename: str | None
+    size: int | None
+    headers: Headers
+    content_type: str | None
+
+    @classmethod
+    def _validate(cls, value: Any, _: Any) -> "UploadFile":
+        if not isinstance(value, StarletteUploadFile):
+            raise ValueError(f"Expected UploadFile, received: {type(value)}")
+        return cast(UploadFile, value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Mapping[str, Any], handler: "GetJsonSchemaHandler"
+    ) -> dict[str, Any]:
+        return {"type": "string", "contentMediaType": "application/octet-stream"}
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[Any], handler: Callable[[Any], Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        from pydantic_core.core_schema import with_info_plain_validator_function
+
+        return cast(Mapping[str, Any], with_info_plain_validator_function(cls._validate))
