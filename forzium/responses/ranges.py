@@ -90,8 +90,8 @@ def multipart_frame(
 ) -> tuple[int, Callable[[int, int], bytes]]:
     """Describe the ``multipart/byteranges`` body of several ranges.
 
-    Gives its length in bytes, and a function that writes the header of the part ``(start, end)``. Behind each part stands
-    CR LF, behind the last one ``--boundary--``.
+    Gives its length in bytes, and a function that writes the header of the part ``(start, end)``. Behind each part
+    stands CR LF, behind the last one ``--boundary--``.
 
     Source: RFC 9110, 14.6.
     """

@@ -1,7 +1,7 @@
 """The text of response headers: names, values, media types, cookies and dates, as the bytes that are sent.
 
-Stands on the standard library alone, so that ``datastructures`` and ``responses`` may both use it. Everything here
-refuses what would break the framing of a response (CR, LF, NUL) with a ``ValueError`` that shows the offending text.
+Stands on the standard library alone. Everything here refuses what would break the framing of a response (CR, LF, NUL)
+with a ``ValueError`` that shows the offending text.
 
 Not for reading the headers a client sent: those are the server's, and taken as they are.
 """
@@ -56,6 +56,12 @@ def header_value(value: str) -> bytes:
     return encoded
 
 
+def require_header(name: str, value: str) -> None:
+    """Check a header that is written elsewhere; raises as `header_name` and `header_value` do."""
+    header_name(name)
+    header_value(value)
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def content_type(media_type: str, charset: str) -> tuple[bytes, bytes]:
     """Give the ``content-type`` header of a media type; texts that name no charset get the response's.
@@ -94,7 +100,7 @@ def cookie(
     domain: str | None,
     expires: datetime | str | int | None,
     httponly: bool,
-    max_age: int | None,
+    max_age: object,
     partitioned: bool,
     path: str | None,
     samesite: str | None,
@@ -128,7 +134,7 @@ def cookie(
     if httponly:
         parts.append("HttpOnly")
     if max_age is not None:
-        _add_attribute(parts, "Max-Age", f"{max_age:d}" if isinstance(max_age, int) else max_age)
+        _add_attribute(parts, "Max-Age", int(max_age) if isinstance(max_age, int) else max_age)
     if partitioned:
         parts.append("Partitioned")
     if path is not None:
