@@ -9,6 +9,8 @@ Source: `starlette.datastructures.UploadFile` and `fastapi.UploadFile`.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+import anyio.to_thread
+
 from forzium.datastructures.headers import Headers
 
 if TYPE_CHECKING:
@@ -95,8 +97,6 @@ class StarletteUploadFile:
 
 
 async def _in_thread(method: Callable[..., Any], *args: Any) -> Any:
-    import anyio.to_thread
-
     return await anyio.to_thread.run_sync(method, *args)
 
 
