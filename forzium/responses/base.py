@@ -93,24 +93,25 @@ class Response:
         The length written is always that of the body: a ``content-length`` given beside a body is replaced.
         """
         status_code = self.status_code
-        require_status(status_code)
+        if not 100 <= status_code <= 999:
+            require_status(status_code)
         raw_headers: RawHeaders = []
-        length_given = type_given = False
         body = getattr(self, "body", None)
+        media_type = self.media_type
+        measured = body is not None and 200 <= status_code not in (204, 304)
         if headers:
             for name, value in headers.items():
                 key = header_text.header_name(name)
                 if key == b"content-length":
-                    length_given = True
+                    measured = False
                     if body:
                         value = str(len(body))
                 elif key == b"content-type":
-                    type_given = True
+                    media_type = None
                 raw_headers.append((key, header_text.header_value(value)))
-        if body is not None and not length_given and not (status_code < 200 or status_code in (204, 304)):
-            raw_headers.append((b"content-length", b"%d" % len(body)))
-        media_type = self.media_type
-        if media_type is not None and not type_given:
+        if measured:
+            raw_headers.append((b"content-length", b"%d" % len(body)))  # type: ignore[arg-type]
+        if media_type is not None:
             raw_headers.append(header_text.content_type(media_type, self.charset))
         self.raw_headers = raw_headers
 
@@ -329,4 +330,8 @@ class RedirectResponse(Response):
         background: BackgroundTask | None = None,
     ) -> None:
         super().__init__(content=b"", status_code=status_code, headers=headers, background=background)
-        self.headers["location"] = quote(str(url), safe=":/%#?=@[]!$&'()*+,;")
+        location = quote(str(url), safe=":/%#?=@[]!$&'()*+,;")
+        if headers:
+            self.headers["location"] = location
+        else:
+            self.raw_headers.append((b"location", location.encode("ascii")))

@@ -33,7 +33,7 @@ from forzium.responses.streaming import raising_client_disconnect, send_reports_
 
 if TYPE_CHECKING:
     from forzium.background import BackgroundTask
-    from forzium.types import Message, Receive, Scope, Send
+    from forzium.types import Receive, Scope, Send
 
 
 class FileResponse(Response):
