@@ -11,7 +11,8 @@ from forzium.datastructures.multidict import FormData, ImmutableMultiDict, Multi
 from forzium.datastructures.settings import CommaSeparatedStrings, Secret
 from forzium.datastructures.state import Default, DefaultPlaceholder, DefaultType, State
 from forzium.datastructures.state import _Unset as _Unset
-from forzium.datastructures.upload import StarletteUploadFile, UploadFile
+from forzium.datastructures.upload import UploadFile as StarletteUploadFile
+from forzium.datastructures.upload_param import UploadFile
 from forzium.datastructures.url import URL, Address, URLPath
 
 __all__ = [

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from forzium.datastructures._native import parse_query
-from forzium.datastructures.upload import StarletteUploadFile
+from forzium.datastructures.upload import UploadFile as StarletteUploadFile
 
 __all__ = ["FormData", "ImmutableMultiDict", "MultiDict", "QueryParams"]
 

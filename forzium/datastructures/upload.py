@@ -1,25 +1,23 @@
-"""Uploaded files.
+"""Uploaded files, as forms hold them.
 
-Layer: `forzium.datastructures`, on `headers`.
-Not for: parsing multipart bodies (`forzium.formparsers`) or declaring parameters (`forzium.params`).
+Layer: `forzium.datastructures`, on `headers`. Outside it is called `StarletteUploadFile`; the module is its own because
+`repr` shows the name it shares with its subclass.
+Not for: parsing multipart bodies (`forzium.formparsers`), nor what endpoints annotate (`upload_param`).
 
-Source: `starlette.datastructures.UploadFile` and `fastapi.UploadFile`.
+Source: `starlette.datastructures.UploadFile`.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from collections.abc import Callable
+from typing import Any, BinaryIO, cast
 
 import anyio.to_thread
 
 from forzium.datastructures.headers import Headers
 
-if TYPE_CHECKING:
-    from pydantic import GetJsonSchemaHandler
-
-__all__ = ["StarletteUploadFile", "UploadFile"]
+__all__ = ["UploadFile"]
 
 
-class StarletteUploadFile:
+class UploadFile:
     """A file of a form. Its methods may be awaited in an endpoint; `file` is the plain file, for `def` endpoints.
 
     What is held in memory is read and written at once; what lies on the disk, in a worker thread.
@@ -98,43 +96,3 @@ class StarletteUploadFile:
 
 async def _in_thread(method: Callable[..., Any], *args: Any) -> Any:
     return await anyio.to_thread.run_sync(method, *args)
-
-
-class UploadFile(StarletteUploadFile):
-    """A file of a form, as a parameter of an endpoint is annotated.
-
-    Example:
-        >>> from forzium import FastAPI, UploadFile
-        >>> app = FastAPI()
-        >>> @app.post("/file")
-        ... async def take(file: UploadFile):
-        ...     return {"name": file.filename, "size": len(await file.read())}
-
-    Source: `fastapi.UploadFile`.
-    """
-
-    file: BinaryIO
-    filename: str | None
-    size: int | None
-    headers: Headers
-    content_type: str | None
-
-    @classmethod
-    def _validate(cls, value: Any, _: Any) -> "UploadFile":
-        if not isinstance(value, StarletteUploadFile):
-            raise ValueError(f"Expected UploadFile, received: {type(value)}")
-        return cast(UploadFile, value)
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: Mapping[str, Any], handler: "GetJsonSchemaHandler"
-    ) -> dict[str, Any]:
-        return {"type": "string", "contentMediaType": "application/octet-stream"}
-
-    @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: type[Any], handler: Callable[[Any], Mapping[str, Any]]
-    ) -> Mapping[str, Any]:
-        from pydantic_core.core_schema import with_info_plain_validator_function
-
-        return cast(Mapping[str, Any], with_info_plain_validator_function(cls._validate))

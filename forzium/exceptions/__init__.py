@@ -9,8 +9,10 @@ Source: `fastapi.exceptions` and `starlette.exceptions`.
 """
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypedDict
+
+from forzium.exceptions.base import HTTPException as StarletteHTTPException
+from forzium.exceptions.base import WebSocketException as StarletteWebSocketException
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -36,54 +38,6 @@ __all__ = [
     "WebSocketException",
     "WebSocketRequestValidationError",
 ]
-
-_PHRASES: dict[int, str] = {status.value: status.phrase for status in HTTPStatus}
-
-
-class StarletteHTTPException(Exception):
-    """An HTTP answer given by raising.
-
-    The base that error handlers are registered for: it also covers what the router raises (404, 405).
-
-    Args:
-        status_code: Status to answer with.
-        detail: What went wrong. Default is the standard phrase of the status, or "" where there is none.
-        headers: Headers to add to the answer. Default is none.
-
-    Source: `starlette.exceptions.HTTPException`.
-    """
-
-    def __init__(self, status_code: int, detail: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        self.status_code = status_code
-        self.detail = _PHRASES.get(status_code, "") if detail is None else detail
-        self.headers = headers
-
-    def __str__(self) -> str:
-        return f"{self.status_code}: {self.detail}"
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(status_code={self.status_code!r}, detail={self.detail!r})"
-
-
-class StarletteWebSocketException(Exception):
-    """A close of the WebSocket given by raising.
-
-    Args:
-        code: Close code (RFC 6455, 7.4).
-        reason: Text for the peer. Default is "".
-
-    Source: `starlette.exceptions.WebSocketException`.
-    """
-
-    def __init__(self, code: int, reason: str | None = None) -> None:
-        self.code = code
-        self.reason = reason or ""
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.reason}"
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(code={self.code!r}, reason={self.reason!r})"
 
 
 class HTTPException(StarletteHTTPException):
