@@ -1,0 +1,60 @@
+"""`AuthenticationMiddleware`: asks a backend who is calling, and puts the answer into the scope.
+
+Layer: on `authentication`, `requests`, `responses`.
+Not for: FastAPI's security schemes, which are dependencies (`forzium.security`).
+
+Source: `starlette.middleware.authentication`.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from forzium.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, UnauthenticatedUser
+from forzium.requests import HTTPConnection
+from forzium.responses import PlainTextResponse, Response
+
+if TYPE_CHECKING:
+    from forzium.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["AuthenticationMiddleware"]
+
+_ErrorHandler = Callable[[HTTPConnection, AuthenticationError], Response]
+
+
+class AuthenticationMiddleware:
+    """Sets `scope["auth"]` and `scope["user"]` for HTTP and WebSocket.
+
+    Args:
+        app: The application to wrap.
+        backend: Its `authenticate(conn)` gives credentials and user, or None for a caller without.
+        on_error: Makes the response when the backend raises `AuthenticationError`; a WebSocket is closed instead.
+            Default is the error's text with status 400.
+    """
+
+    def __init__(self, app: "ASGIApp", backend: AuthenticationBackend, on_error: _ErrorHandler | None = None) -> None:
+        self.app = app
+        self.backend = backend
+        self.on_error: _ErrorHandler = self.default_on_error if on_error is None else on_error
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        kind = scope["type"]
+        if kind not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        conn = HTTPConnection(scope)
+        try:
+            found = await self.backend.authenticate(conn)
+        except AuthenticationError as exc:
+            refusal = self.on_error(conn, exc)
+            if kind == "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+            else:
+                await refusal(scope, receive, send)
+            return
+        scope["auth"], scope["user"] = (AuthCredentials(), UnauthenticatedUser()) if found is None else found
+        await self.app(scope, receive, send)
+
+    @staticmethod
+    def default_on_error(conn: HTTPConnection, exc: Exception) -> Response:
+        """Return the error's text with status 400."""
+        return PlainTextResponse(str(exc), status_code=400)

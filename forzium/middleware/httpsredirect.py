@@ -1,0 +1,53 @@
+"""`HTTPSRedirectMiddleware`: sends clients that came by http or ws to https or wss.
+
+Layer: on `datastructures`, `responses`.
+Not for: telling whether a proxy in front spoke https; the server sets the scheme from the proxy's headers.
+
+Source: `starlette.middleware.httpsredirect`.
+"""
+
+from typing import TYPE_CHECKING
+
+from forzium.datastructures import URL
+from forzium.responses import PlainTextResponse, RedirectResponse, Response
+
+if TYPE_CHECKING:
+    from forzium.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["HTTPSRedirectMiddleware"]
+
+_SECURE = {"http": "https", "ws": "wss"}
+_DEFAULT_PORTS = (80, 443)
+
+
+class HTTPSRedirectMiddleware:
+    """Answers 307 with the same URL in the secure scheme; a port is kept unless it is 80 or 443.
+
+    A host header that makes no URL is answered with 400.
+
+    Args:
+        app: The application to wrap.
+    """
+
+    def __init__(self, app: "ASGIApp") -> None:
+        self.app = app
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] not in ("http", "websocket") or scope["scheme"] not in _SECURE:
+            await self.app(scope, receive, send)
+            return
+        url = URL(scope=scope)
+        response: Response
+        if url.netloc:
+            response = RedirectResponse(url.replace(scheme=_SECURE[url.scheme], netloc=_authority(url)), 307)
+        else:
+            response = PlainTextResponse("Invalid host header", status_code=400)
+        await response(scope, receive, send)
+
+
+def _authority(url: URL) -> str:
+    host = url.hostname
+    if url.port not in _DEFAULT_PORTS or host is None:
+        return url.netloc
+    # An IPv6 address loses its brackets when it is taken out of the URL (RFC 3986, 3.2.2).
+    return f"[{host}]" if ":" in host else host
