@@ -9,7 +9,7 @@ Source: OpenAPI 3.1.0, https://spec.openapis.org/oas/v3.1.0; JSON Schema draft 2
 """
 
 from enum import Enum
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
@@ -53,7 +53,10 @@ def _email_type() -> Any:
     return EmailStr
 
 
-EmailStr = _email_type()
+if TYPE_CHECKING:
+    from pydantic import EmailStr
+else:
+    EmailStr = _email_type()
 
 
 class BaseModelWithConfig(BaseModel):

@@ -25,7 +25,7 @@ class HTTPBasicCredentials(BaseModel):
 
 
 class HTTPAuthorizationCredentials(BaseModel):
-    """What `HTTPBearer`, `HTTPDigest` and `HTTPBase` give: the two parts of ``Authorization: <scheme> <credentials>``."""
+    """What the schemes other than Basic give: the two parts of ``Authorization: <scheme> <credentials>``."""
 
     scheme: str
     credentials: str

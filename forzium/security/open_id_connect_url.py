@@ -50,7 +50,7 @@ class OpenIdConnect(SecurityBase):
         )
 
     async def __call__(self, request: HTTPConnection) -> str | None:
-        authorization = request.headers.get("Authorization")
+        authorization: str | None = request.headers.get("Authorization")
         if authorization:
             return authorization
         if self.auto_error:
