@@ -1,0 +1,97 @@
+"""Routing: FastAPI's `fastapi.routing` and Starlette's `starlette.routing` in one package.
+
+Stands on dependencies, requests and responses; applications stand on it. Read it in this order: base (matching, path
+templates), route, mount, router, then operation, api, context, include, frontend, apirouter. handler has the functions
+that agents patch: `solve_dependencies`, `run_endpoint_function`, `serialize_response`, `get_request_handler`,
+`get_websocket_app`, `request_response` and `websocket_session` are looked up on this package when they are called.
+"""
+
+from __future__ import annotations
+
+from forzium.convertors import CONVERTOR_TYPES, Convertor
+from forzium.datastructures import URL, Headers, URLPath
+from forzium.dependencies.utils import solve_dependencies
+from forzium.routing.api import APIRoute, APIWebSocketRoute
+from forzium.routing.apirouter import APIRouter
+from forzium.routing.base import (
+    PARAM_FORMAT_REGEX,
+    PARAM_REGEX,
+    BaseRoute,
+    Match,
+    NoMatchFound,
+    RouteList,
+    compile_path,
+    get_name,
+    replace_params,
+)
+from forzium.routing.context import RouterIncludeContext
+from forzium.routing.frontend import FrontendRoute, FrontendRouteGroup
+from forzium.routing.handler import (
+    get_request_handler,
+    get_websocket_app,
+    request_response,
+    run_endpoint_function,
+    serialize_response,
+    websocket_session,
+)
+from forzium.routing.include import (
+    EffectiveRoute,
+    EffectiveRouteContext,
+    IncludedRouter,
+    RouteContext,
+    iter_included_route_candidates,
+    iter_route_contexts,
+)
+from forzium.routing.mount import Host, Mount
+from forzium.routing.route import Route, WebSocketRoute
+from forzium.routing.router import Router
+from forzium.routing.scope import effective_route_context_var, restore
+from forzium.sse import _PING_INTERVAL as _PING_INTERVAL
+
+__all__ = [
+    "CONVERTOR_TYPES",
+    "PARAM_FORMAT_REGEX",
+    "PARAM_REGEX",
+    "URL",
+    "APIRoute",
+    "APIRouter",
+    "APIWebSocketRoute",
+    "BaseRoute",
+    "Convertor",
+    "EffectiveRoute",
+    "EffectiveRouteContext",
+    "FrontendRoute",
+    "FrontendRouteGroup",
+    "Headers",
+    "Host",
+    "IncludedRouter",
+    "Match",
+    "Mount",
+    "NoMatchFound",
+    "Route",
+    "RouteContext",
+    "RouteList",
+    "Router",
+    "RouterIncludeContext",
+    "URLPath",
+    "WebSocketRoute",
+    "compile_path",
+    "get_name",
+    "get_request_handler",
+    "get_websocket_app",
+    "iter_included_route_candidates",
+    "iter_route_contexts",
+    "replace_params",
+    "request_response",
+    "run_endpoint_function",
+    "serialize_response",
+    "solve_dependencies",
+    "websocket_session",
+]
+
+# FastAPI's private names of these, which agents and its own tests import.
+_IncludedRouter = IncludedRouter
+_EffectiveRouteContext = EffectiveRouteContext
+_effective_route_context_var = effective_route_context_var
+_iter_included_route_candidates = iter_included_route_candidates
+_restore_fastapi_scope_key = restore
