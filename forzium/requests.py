@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 
 from forzium._utils import AwaitableOrContextManager, AwaitableOrContextManagerWrapper
 from forzium.datastructures import URL, Address, FormData, Headers, QueryParams, State
-from forzium.datastructures._native import parse_cookies as cookie_parser
+from forzium.datastructures._native import parse_cookies
 from forzium.types import Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -36,6 +36,17 @@ SERVER_PUSH_HEADERS_TO_COPY = {"accept", "accept-encoding", "accept-language", "
 
 class ClientDisconnect(Exception):
     """The client went away before its body was read."""
+
+
+def cookie_parser(cookie_string: str) -> dict[str, str]:
+    """Split a `Cookie` header into names and values, as leniently as browsers do.
+
+    A piece without `=` is a value without a name; quotes around a value are taken off; of equal names the last one
+    counts.
+
+    Source: `starlette.requests.cookie_parser`; RFC 6265, 5.4.
+    """
+    return parse_cookies(cookie_string)
 
 
 StateT = TypeVar("StateT", bound=Mapping[str, Any] | State, default=State)
