@@ -7,15 +7,16 @@ Not for: parsing forms (`forzium.formparsers`), nor taking parameters out of req
 Source: `starlette.requests`; ASGI HTTP 2.x.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast
 
 from typing_extensions import TypeVar
 
+from forzium._forzium import parse_cookies
 from forzium._utils import AwaitableOrContextManager, AwaitableOrContextManagerWrapper
 from forzium.datastructures import URL, Address, FormData, Headers, QueryParams, State
-from forzium.datastructures._native import parse_cookies
+from forzium.json import loads
 from forzium.types import Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -309,7 +310,7 @@ class Request(HTTPConnection[StateT]):
         """
         if not hasattr(self, "_json"):
             body = await self.body()
-            self._json = _loads()(body)
+            self._json = loads(body)
         return self._json
 
     async def _get_form(
@@ -353,9 +354,9 @@ class Request(HTTPConnection[StateT]):
     def form(
         self,
         *,
-        max_files: int | float = 1000,
-        max_fields: int | float = 1000,
-        max_part_size: int = 1024 * 1024,
+        max_files: int | float = MAX_FORM_FILES,
+        max_fields: int | float = MAX_FORM_FIELDS,
+        max_part_size: int = MAX_FORM_PART_SIZE,
     ) -> AwaitableOrContextManager[FormData]:
         """Read the body as a form, once: `await` it, or `async with` it to have its files closed at the end.
 
@@ -417,11 +418,3 @@ class Request(HTTPConnection[StateT]):
         if "http.response.early_hint" in self.scope.get("extensions", {}):
             links = [value.encode("latin-1") for value in (link, *additional_links)]
             await self._send({"type": "http.response.early_hint", "links": links})
-
-
-def _loads() -> Callable[[bytes], Any]:
-    try:
-        from forzium.json import loads
-    except ImportError:
-        from json import loads  # type: ignore[assignment]
-    return loads

@@ -1,6 +1,6 @@
 """Dictionaries with several values a key: the general ones, query parameters, form data.
 
-Layer: `forzium.datastructures`, on its parsers and uploads.
+Layer: `forzium.datastructures`, on uploads and on Rust's parser of query strings.
 Not for: headers, whose keys ignore case (`headers`).
 
 Source: `starlette.datastructures`.
@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from forzium.datastructures._native import parse_query
+from forzium._forzium import parse_query
 from forzium.datastructures.upload import UploadFile as StarletteUploadFile
 
 __all__ = ["FormData", "ImmutableMultiDict", "MultiDict", "QueryParams"]
