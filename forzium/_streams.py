@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from forzium.background import BackgroundTask
     from forzium.types import IncEx
 
+    Received = MemoryObjectReceiveStream[bytes | anyio.Event]
+
 Kind = Literal["sse", "jsonl", "raw"]
 Write = Callable[[Any], bytes]
 
@@ -251,19 +253,29 @@ async def _close(items: AsyncIterator[Any]) -> None:
 
 
 @asynccontextmanager
-async def _events(items: AsyncIterator[Any], write: Write) -> AsyncIterator[MemoryObjectReceiveStream[bytes]]:
+async def _events(items: AsyncIterator[Any], write: Write) -> AsyncIterator[Received]:
     """Run the generator in a task of its own, so that no time-out ever interrupts it; give what it produces.
 
     Entered on the request's stack: the task ends with the request, by structure and not by finalizing generators
-    (PEP 789). Leaving cancels it.
+    (PEP 789). Leaving cancels it. An error of the generator cancels the request, but only once everything before it
+    was taken: it is announced by an event behind the last item, and whoever takes that sets it.
     """
-    sending, receiving = anyio.create_memory_object_stream[bytes](_AHEAD)
+    sending, receiving = anyio.create_memory_object_stream["bytes | anyio.Event"](_AHEAD)
 
     async def produce() -> None:
         async with sending:
             try:
                 async for item in items:
                     await sending.send(write(item))
+            except Exception as error:
+                taken = anyio.Event()
+                try:
+                    await sending.send(taken)
+                    await taken.wait()
+                except anyio.BrokenResourceError:
+                    pass  # nobody listens any more
+                finally:
+                    raise error
             finally:
                 await _close(items)
 
@@ -273,17 +285,21 @@ async def _events(items: AsyncIterator[Any], write: Write) -> AsyncIterator[Memo
         task_group.cancel_scope.cancel()
 
 
-async def _kept_alive(events: MemoryObjectReceiveStream[bytes], interval: float) -> AsyncIterator[bytes]:
+async def _kept_alive(received: Received, interval: float) -> AsyncIterator[bytes]:
     """Give the events, and a comment whenever none came for ``interval`` seconds."""
     while True:
-        event = sse.KEEPALIVE_COMMENT
+        item: bytes | anyio.Event = sse.KEEPALIVE_COMMENT
         with anyio.move_on_after(interval):
             try:
-                event = await events.receive()
+                item = await received.receive()
             except anyio.EndOfStream:
                 return
-        yield event
-        await anyio.lowlevel.checkpoint()
+        if isinstance(item, bytes):
+            yield item
+            await anyio.lowlevel.checkpoint()
+        else:
+            item.set()
+            await anyio.sleep_forever()  # until the error arrives: the response must not seem complete
 
 
 def _ping_interval() -> float:
