@@ -9,7 +9,7 @@ from typing import Annotated
 from forzium import APIRouter, BackgroundTasks, HTTPException, Path, Request, status
 
 from .database import Connection, Database, connect
-from .models import Order, OrderIn
+from .models import Order, OrderIn, OrderLine
 from .products import find
 from .security import CurrentAccount
 
@@ -21,7 +21,7 @@ def load(database: Connection, order_id: int) -> Order:
     order = database.execute("select * from orders where id = ?", (order_id,)).fetchone()
     lines = database.execute("select * from order_lines where order_id = ?", (order_id,)).fetchall()
     total = sum((Decimal(line["price"]) * line["quantity"] for line in lines), Decimal(0))
-    return Order(**order, lines=[dict(line) for line in lines], total=total)
+    return Order(**order, lines=[OrderLine.model_validate(dict(line)) for line in lines], total=total)
 
 
 def confirm(database: FilePath, order_id: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -32,9 +32,9 @@ class Settings:
     @classmethod
     def from_environment(cls) -> Settings:
         """Read ``SHOP_DATABASE`` and ``SHOP_SECRET``; what is not set keeps its default."""
-        given = {}
+        settings = cls()
         if database := os.environ.get("SHOP_DATABASE"):
-            given["database"] = Path(database)
+            settings = replace(settings, database=Path(database))
         if secret := os.environ.get("SHOP_SECRET"):
-            given["secret"] = secret.encode()
-        return cls(**given)
+            settings = replace(settings, secret=secret.encode())
+        return settings
