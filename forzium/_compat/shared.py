@@ -1,0 +1,9 @@
+"""FastAPI's private module `_compat.shared`; see the package."""
+
+from typing import Any
+
+from forzium import _fields
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_fields, name)
