@@ -18,6 +18,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from forzium._threads import call_in_thread
 from forzium.exceptions import StarletteDeprecationWarning
 
 if TYPE_CHECKING:
@@ -38,11 +39,12 @@ T = TypeVar("T")
 async def run_in_threadpool(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function in a worker thread, with the caller's context variables.
 
-    Cancellation: waits until the function is done; its result is then dropped.
+    Cancellation: waits until the function is done, whose result is then dropped; where asyncio itself cancels the task,
+    that shows at once, and the thread still counts against the limit until it is done.
 
     Source: `starlette.concurrency.run_in_threadpool`.
     """
-    return await anyio.to_thread.run_sync(functools.partial(func, *args, **kwargs))
+    return await call_in_thread(functools.partial(func, *args, **kwargs))
 
 
 _END: Any = object()
@@ -55,7 +57,7 @@ async def iterate_in_threadpool(iterator: Iterable[T]) -> AsyncIterator[T]:
     """
     steps: Iterator[T] = iter(iterator)
     # A default in place of StopIteration, which must not come out of a coroutine.
-    while (item := await anyio.to_thread.run_sync(next, steps, _END)) is not _END:
+    while (item := await call_in_thread(next, steps, _END)) is not _END:
         yield item
 
 

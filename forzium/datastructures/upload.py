@@ -7,11 +7,9 @@ Not for: parsing multipart bodies (`forzium.formparsers`), nor what endpoints an
 Source: `starlette.datastructures.UploadFile`.
 """
 
-from collections.abc import Callable
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
-import anyio.to_thread
-
+from forzium._threads import call_in_thread
 from forzium.datastructures.headers import Headers
 
 __all__ = ["UploadFile"]
@@ -66,7 +64,7 @@ class UploadFile:
         if self.size is not None:
             self.size += len(data)
         if self._will_roll(len(data)):
-            await _in_thread(self.file.write, data)
+            await call_in_thread(self.file.write, data)
         else:
             self.file.write(data)
 
@@ -74,25 +72,21 @@ class UploadFile:
         """Read `size` bytes from the current position. Default is all that are left."""
         if self._in_memory:
             return self.file.read(size)
-        return cast(bytes, await _in_thread(self.file.read, size))
+        return await call_in_thread(self.file.read, size)
 
     async def seek(self, offset: int) -> None:
         """Go to `offset` bytes from the start."""
         if self._in_memory:
             self.file.seek(offset)
         else:
-            await _in_thread(self.file.seek, offset)
+            await call_in_thread(self.file.seek, offset)
 
     async def close(self) -> None:
         """Close the file."""
         if self._in_memory:
             self.file.close()
         else:
-            await _in_thread(self.file.close)
+            await call_in_thread(self.file.close)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(filename={self.filename!r}, size={self.size!r}, headers={self.headers!r})"
-
-
-async def _in_thread(method: Callable[..., Any], *args: Any) -> Any:
-    return await anyio.to_thread.run_sync(method, *args)
