@@ -307,8 +307,8 @@ def _checked_close(message: Message) -> Message:
         raise ValueError(f"expected a WebSocket close code an endpoint may send ({allowed}), but found {code!r}")
     if not isinstance(reason, str):
         raise TypeError(f"expected the reason of a WebSocket close as text, but found {type(reason).__name__}")
-    # No character takes less than a byte or more than four.
-    if len(reason) * 4 > MAX_CLOSE_REASON and len(reason.encode("utf-8", "replace")) > MAX_CLOSE_REASON:
-        reason = reason.encode("utf-8", "replace")[:MAX_CLOSE_REASON].decode("utf-8", "ignore")
-        return {**message, "reason": reason}
+    if len(reason) > MAX_CLOSE_REASON or not reason.isascii():
+        # What UTF-8 has no form for becomes "?"; a character that does not fit is left out as a whole.
+        fitting = reason.encode("utf-8", "replace")[:MAX_CLOSE_REASON].decode("utf-8", "ignore")
+        return {**message, "reason": fitting}
     return message

@@ -11,11 +11,12 @@ Not for: turning what an endpoint returned into content; that is the serialize s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 
 from forzium.datastructures import URL, MutableHeaders
+from forzium.json import dumps
 from forzium.responses import header_text
 
 if TYPE_CHECKING:
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
 
     from forzium.background import BackgroundTask
     from forzium.types import Message, Receive, Scope, Send
-
-try:
-    from forzium.json import dumps as _dumps
-except ImportError:  # the extension is not built yet
-
-    def _dumps(obj: Any, /, *, default: Callable[[Any], Any] | None = None) -> bytes:
-        import json
-
-        text = json.dumps(obj, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default)
-        return text.encode()
-
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -307,7 +297,7 @@ class JSONResponse(Response):
     def render(self, content: Any) -> bytes:
         """Write the content as JSON, in UTF-8 and without spaces; lone surrogates are escaped."""
         try:
-            return _dumps(content, default=_has_no_json_form)
+            return dumps(content, default=_has_no_json_form)
         except UnicodeEncodeError:
             # UTF-8 has no form for a lone surrogate that a client may have sent as \ud800; JSON's escapes do.
             import json
