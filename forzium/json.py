@@ -2,75 +2,59 @@
 
 Stands on ``forzium._forzium`` and pydantic; nothing else of forzium is needed to use it. Not for pretty printing,
 streams, or subclassing encoders and decoders: the standard library's ``json`` does that.
+
+``loads(data)`` returns what ``json.loads(data)`` returns, for every input: ``bytes``, ``bytearray``, ``memoryview`` or
+``str``. Errors are the standard library's own: ``JSONDecodeError`` with the same ``msg``, ``pos``, ``lineno`` and
+``colno``; ``UnicodeDecodeError`` where the bytes are no text; ``RecursionError`` where the text is nested too deeply.
+
+``dumps(obj, *, default=None)`` returns ``obj`` as ``bytes`` in UTF-8, without spaces. What JSON has a form for (``str int
+float bool None dict list tuple``, subclasses and enums of these) is written as
+``json.dumps(obj, ensure_ascii=False, allow_nan=False, separators=(",", ":"))`` writes it; floats are spelled as pydantic
+spells them (``1e-7``). Models and dataclasses go through pydantic's serializer, by alias. Every other object is given to
+``default``, which returns one to write in its place or raises ``TypeError``; without ``default``, pydantic's serializer
+writes what it knows (dates, UUIDs, decimals, sets, enums, paths ...). Errors name the path to the value:
+
+- ``TypeError``: an object or key has no JSON form
+- ``ValueError``: a float is not finite, or a container contains itself
+- ``UnicodeEncodeError``: a string contains a lone surrogate
+- ``RecursionError``: containers are nested too deeply
+- ``RuntimeError``: another thread changed the size of a container meanwhile
+
+Example:
+    >>> dumps({"id": 1, "tags": ("a", "b")})
+    b'{"id":1,"tags":["a","b"]}'
+    >>> loads(b'{"price": 9.5, "count": 12345678901234567890}')
+    {'price': 9.5, 'count': 12345678901234567890}
+
+Source: RFC 8259, with the standard library's extensions to reading (``NaN``, ``Infinity``, lone surrogates).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from json import JSONDecodeError
 from typing import Any
 
-from forzium import _forzium
+from forzium._forzium import dumps, loads
 
 __all__ = ["JSONDecodeError", "dumps", "loads"]
 
 
-def loads(data: bytes | bytearray | memoryview | str, /) -> Any:
-    """Return the value of a JSON text: what ``json.loads(data)`` returns, for every input.
+def _by_pydantic(obj: Any, has_default: bool, /) -> Any:
+    """Return the JSON text that pydantic's serializer writes for ``obj``, or ``NotImplemented``.
 
-    Args:
-        data: The text, or its bytes in UTF-8 (UTF-16 and UTF-32 are recognised, too). ``bytearray`` and
-            ``memoryview`` are copied first, so that other threads may write to them meanwhile.
-
-    Raises:
-        JSONDecodeError: The text is not JSON; ``msg``, ``pos``, ``lineno`` and ``colno`` are the standard library's.
-        UnicodeDecodeError: The bytes are not text.
-        RecursionError: The text is nested too deeply.
-
-    Source: RFC 8259, with the standard library's extensions (``NaN``, ``Infinity``, lone surrogates).
+    This is the one place that decides who writes an object JSON has no form for. A caller's ``default`` comes before
+    pydantic, except for models and dataclasses, which declare how they are written.
     """
-    return _forzium.loads(data)
-
-
-def dumps(obj: Any, /, *, default: Callable[[Any], Any] | None = None) -> bytes:
-    """Return ``obj`` as JSON text in UTF-8, without spaces.
-
-    What JSON has a form for (``str int float bool None dict list tuple``, subclasses and enums of these) is written as
-    ``json.dumps(obj, ensure_ascii=False, allow_nan=False, separators=(",", ":"))`` would; floats are spelled as
-    pydantic spells them (``1e-7``). Models and dataclasses go through pydantic's serializer, by alias.
-
-    Args:
-        obj: The value to write.
-        default: Called with each other object; returns one to write in its place, or raises ``TypeError``. Default is
-            to let pydantic's serializer write what it knows: dates, UUIDs, decimals, sets, enums, paths ...
-
-    Raises:
-        TypeError: An object or key has no JSON form. Like the errors below, it names the path to the value.
-        ValueError: A float is not finite, or a container contains itself.
-        UnicodeEncodeError: A string contains a lone surrogate.
-        RecursionError: The containers are nested too deeply.
-        RuntimeError: Another thread changed the size of a container meanwhile.
-    """
-    if default is None:
-        return _forzium.dumps(obj, None, _by_pydantic)
-    return _forzium.dumps(obj, default, _declared_by_pydantic)
-
-
-def _by_pydantic(obj: Any) -> Any:
-    """Write anything that pydantic's serializer knows; the one place that decides so."""
     from pydantic_core import PydanticSerializationError, to_json
 
+    if has_default and not (
+        hasattr(type(obj), "__pydantic_serializer__") or (dataclasses.is_dataclass(obj) and not isinstance(obj, type))
+    ):
+        return NotImplemented
     try:
         return to_json(obj, by_alias=True, inf_nan_mode="null")
     except PydanticSerializationError as error:
         if "Unable to serialize unknown type" in str(error):
             return NotImplemented
         raise
-
-
-def _declared_by_pydantic(obj: Any) -> Any:
-    """Write models and dataclasses only: the caller has a hook for the rest."""
-    if hasattr(type(obj), "__pydantic_serializer__") or (dataclasses.is_dataclass(obj) and not isinstance(obj, type)):
-        return _by_pydantic(obj)
-    return NotImplemented

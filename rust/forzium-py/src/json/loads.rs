@@ -1,8 +1,9 @@
-//! Reading: sonic-rs's parser drives, Python objects are made on the way.
+//! Reading: bytes to Python objects, without a tree in between.
 //!
-//! One loop with a stack of its own, so that no depth of nesting can exhaust the native stack. Whatever sonic-rs
-//! refuses, and nesting beyond [`MAX_DEPTH`], is given to the standard library, which decides: it returns the value or
-//! raises the error that Python programmers know.
+//! One loop with a stack of its own, so that no depth of nesting can exhaust the native stack. It finds its way through
+//! the document and makes the objects; sonic-rs converts numbers, resolves escapes and checks UTF-8. Whatever either of
+//! them refuses, and nesting beyond [`MAX_DEPTH`], is given to the standard library, which decides: it returns the value
+//! or raises the error that Python programmers know.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,7 +12,9 @@ use sonic_rs::parser::Parser;
 use sonic_rs::reader::{Read, Reader};
 use sonic_rs::{JsonNumberTrait, Number};
 
+use super::keys::{self, After, Place};
 use super::object::{self, Values};
+use super::scan::{self, End};
 use super::turns::Turns;
 
 /// Containers within each other that are read here. Where Python gives up depends on the depth of the caller's stack
@@ -34,7 +37,11 @@ pub fn loads(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
 }
 
 /// As [`loads`], for an object whose text or bytes `data` is.
-pub(super) fn loads_or_ask<'py>(py: Python<'py>, data: &[u8], object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn loads_or_ask<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     match parse(py, data)? {
         Some(value) => Ok(value),
         None => ask_python(py, object),
@@ -48,7 +55,7 @@ pub(super) fn ask_python<'py>(py: Python<'py>, object: &Bound<'py, PyAny>) -> Py
 }
 
 enum Refused {
-    /// sonic-rs does not take it: Python decides.
+    /// Not for us: Python decides.
     Syntax,
     /// A Python exception is set.
     Raised,
@@ -60,19 +67,43 @@ impl From<sonic_rs::Error> for Refused {
     }
 }
 
+type Made = Result<*mut ffi::PyObject, Refused>;
+
+#[inline(always)]
+fn made(object: *mut ffi::PyObject) -> Made {
+    if object.is_null() { Err(Refused::Raised) } else { Ok(object) }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Nothing,
+    List,
+    Dict,
+}
+
+/// A container that is open.
 #[derive(Clone, Copy)]
-struct Frame {
+struct Open {
+    inside: Inside,
+    /// How many values there were before its own.
     start: usize,
-    is_dict: bool,
+    /// The key that was read last in it, or (a list) that it stands under.
+    key: Place,
 }
 
 fn parse<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let read = Read::from(data);
+    if read.check_utf8_final().is_err() {
+        return Ok(None);
+    }
     let mut reading = Reading {
         py,
-        parser: Parser::new(Read::from(data)),
+        data,
+        at: 0,
+        sonic: Parser::new(read),
         values: Values::new(),
         scratch: Vec::new(),
-        turns: Turns::new(),
+        turns: Turns::reading(),
     };
     match reading.document() {
         // SAFETY: `document` returns an owned reference to a live object; the GIL is held (`py`).
@@ -84,119 +115,217 @@ fn parse<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Option<Bound<'py, PyAny>
 
 struct Reading<'py, 'de> {
     py: Python<'py>,
-    parser: Parser<Read<'de>>,
+    /// The document: valid UTF-8.
+    data: &'de [u8],
+    /// How many bytes of it were read; never inside a character.
+    at: usize,
+    /// sonic-rs's parser on the same document; it is sent to where it is needed.
+    sonic: Parser<Read<'de>>,
     values: Values,
     scratch: Vec<u8>,
     turns: Turns,
 }
 
-#[inline(always)]
-fn made(object: *mut ffi::PyObject) -> Result<*mut ffi::PyObject, Refused> {
-    if object.is_null() { Err(Refused::Raised) } else { Ok(object) }
-}
-
 impl Reading<'_, '_> {
-    fn document(&mut self) -> Result<*mut ffi::PyObject, Refused> {
-        let mut frames: Vec<Frame> = Vec::new();
+    fn document(&mut self) -> Made {
+        let mut parents: Vec<Open> = Vec::new();
+        let mut open = Open { inside: Inside::Nothing, start: 0, key: keys::ROOT };
+        let mut token = self.token();
         'value: loop {
-            let mut value = match self.parser.skip_space().ok_or(Refused::Syntax)? {
+            let mut value = match token {
                 b'"' => self.string()?,
-                first @ (b'-' | b'0'..=b'9') => self.number(first)?,
-                b'{' => match self.parser.skip_space() {
-                    // SAFETY: the GIL is held by `self.py`; nothing was pushed yet.
-                    Some(b'}') => made(unsafe { ffi::PyDict_New() })?,
-                    Some(b'"') => {
-                        if frames.len() >= MAX_DEPTH {
+                b'-' | b'0'..=b'9' => self.number(token)?,
+                b'{' => match self.token() {
+                    // SAFETY: the GIL is held by `self.py`.
+                    b'}' => made(unsafe { ffi::PyDict_New() })?,
+                    b'"' => {
+                        if parents.len() >= MAX_DEPTH {
                             return Err(Refused::Syntax);
                         }
-                        frames.push(Frame { start: self.values.len(), is_dict: true });
-                        self.key()?;
+                        parents.push(open);
+                        let key = self.key(After::Parent(open.key))?;
+                        open = Open { inside: Inside::Dict, start: self.values.len() - 1, key };
+                        token = self.token();
                         continue 'value;
                     }
                     _ => return Err(Refused::Syntax),
                 },
-                b'[' => match self.parser.skip_space_peek() {
-                    Some(b']') => {
-                        self.parser.read.eat(1);
-                        // SAFETY: the GIL is held by `self.py`.
-                        made(unsafe { ffi::PyList_New(0) })?
-                    }
-                    _ => {
-                        if frames.len() >= MAX_DEPTH {
+                b'[' => match self.token() {
+                    // SAFETY: the GIL is held by `self.py`.
+                    b']' => made(unsafe { ffi::PyList_New(0) })?,
+                    first => {
+                        if parents.len() >= MAX_DEPTH {
                             return Err(Refused::Syntax);
                         }
-                        frames.push(Frame { start: self.values.len(), is_dict: false });
+                        parents.push(open);
+                        open = Open { inside: Inside::List, start: self.values.len(), key: open.key };
+                        token = first;
                         continue 'value;
                     }
                 },
                 // SAFETY: the GIL is held by `self.py`.
-                b't' => unsafe {
-                    self.parser.parse_literal("rue")?;
-                    object::constant(ffi::Py_True())
-                },
+                b't' => self.literal(b"rue", unsafe { ffi::Py_True() })?,
                 // SAFETY: the GIL is held by `self.py`.
-                b'f' => unsafe {
-                    self.parser.parse_literal("alse")?;
-                    object::constant(ffi::Py_False())
-                },
+                b'f' => self.literal(b"alse", unsafe { ffi::Py_False() })?,
                 // SAFETY: the GIL is held by `self.py`.
-                b'n' => unsafe {
-                    self.parser.parse_literal("ull")?;
-                    object::constant(ffi::Py_None())
-                },
+                b'n' => self.literal(b"ull", unsafe { ffi::Py_None() })?,
                 _ => return Err(Refused::Syntax),
             };
             loop {
-                self.values.push(value);
-                self.turns.tick(self.py, 1);
-                let Some(&frame) = frames.last() else {
-                    if self.parser.skip_space().is_some() || self.parser.read.check_utf8_final().is_err() {
+                self.turns.tick(self.py);
+                match open.inside {
+                    Inside::List => {
+                        self.values.push(value);
+                        match self.token() {
+                            b',' => {
+                                token = self.token();
+                                continue 'value;
+                            }
+                            // SAFETY: the GIL is held by `self.py`; `start` was the length when the list was opened,
+                            // and values below an open container are never taken.
+                            b']' => value = made(unsafe { self.values.list(open.start) })?,
+                            _ => return Err(Refused::Syntax),
+                        }
+                    }
+                    Inside::Dict => {
+                        self.values.push(value);
+                        match self.token() {
+                            b',' => {
+                                if self.token() != b'"' {
+                                    return Err(Refused::Syntax);
+                                }
+                                open.key = self.key(After::Key(open.key))?;
+                                token = self.token();
+                                continue 'value;
+                            }
+                            // SAFETY: as above; since `start`, a key and a value were pushed in turn.
+                            b'}' => value = made(unsafe { self.values.dict(open.start, self.py, &mut self.turns) })?,
+                            _ => return Err(Refused::Syntax),
+                        }
+                    }
+                    Inside::Nothing => {
+                        self.at += scan::spaces(&self.data[self.at..]);
+                        if self.at == self.data.len() {
+                            return Ok(value);
+                        }
+                        // SAFETY: the GIL is held by `self.py`, and the reference is ours.
+                        unsafe { ffi::Py_DECREF(value) };
                         return Err(Refused::Syntax);
                     }
-                    return self.values.pop().ok_or(Refused::Syntax);
-                };
-                match (self.parser.skip_space(), frame.is_dict) {
-                    (Some(b','), false) => continue 'value,
-                    (Some(b','), true) => {
-                        if self.parser.skip_space() != Some(b'"') {
-                            return Err(Refused::Syntax);
-                        }
-                        self.key()?;
-                        continue 'value;
-                    }
-                    // SAFETY: the GIL is held by `self.py`; `start` was the length when the frame was pushed, and
-                    // values below an open frame are never popped.
-                    (Some(b']'), false) => value = made(unsafe { self.values.list(frame.start) })?,
-                    // SAFETY: as above; since `start`, `key` and a value were pushed in turn.
-                    (Some(b'}'), true) => value = made(unsafe { self.values.dict(frame.start) })?,
-                    _ => return Err(Refused::Syntax),
                 }
-                frames.pop();
+                // A container was closed.
+                match parents.pop() {
+                    Some(parent) => open = parent,
+                    None => return Err(Refused::Syntax),
+                }
             }
         }
     }
 
-    /// Reads a key and the colon after it; its opening quote is eaten already.
+    /// Eats white space and the byte after it; 0 at the end, which begins nothing.
     #[inline(always)]
-    fn key(&mut self) -> Result<(), Refused> {
+    fn token(&mut self) -> u8 {
+        let Some(&byte) = self.data.get(self.at) else { return 0 };
+        self.at += 1;
+        if byte > b' ' { byte } else { self.token_after(byte) }
+    }
+
+    #[inline]
+    fn token_after(&mut self, byte: u8) -> u8 {
+        if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            return 0;
+        }
+        if let Some(&byte) = self.data.get(self.at)
+            && byte > b' '
+        {
+            self.at += 1;
+            return byte;
+        }
+        self.at += scan::spaces(&self.data[self.at..]);
+        let Some(&byte) = self.data.get(self.at) else { return 0 };
+        self.at += 1;
+        byte
+    }
+
+    /// Reads the rest of a literal.
+    #[inline(always)]
+    fn literal(&mut self, rest: &[u8], object: *mut ffi::PyObject) -> Made {
+        if !self.data[self.at..].starts_with(rest) {
+            return Err(Refused::Syntax);
+        }
+        self.at += rest.len();
+        // SAFETY: the GIL is held by `self.py`; the constants live as long as the interpreter.
+        Ok(unsafe { ffi::Py_NewRef(object) })
+    }
+
+    /// Reads a key and the colon after it, and puts the key with the values; its opening quote is eaten already.
+    #[inline(always)]
+    fn key(&mut self, after: After) -> Result<Place, Refused> {
+        let text = &self.data[self.at..];
+        // SAFETY: the GIL is held by `self.py`.
+        let place = if let Some((key, length, place)) = unsafe { keys::guess(text, after) } {
+            self.values.push(key);
+            self.at += length + 1;
+            place
+        } else {
+            self.new_key(after)?
+        };
+        if self.token() == b':' { Ok(place) } else { Err(Refused::Syntax) }
+    }
+
+    fn new_key(&mut self, after: After) -> Result<Place, Refused> {
+        let text = &self.data[self.at..];
+        if let End::Ascii(length @ 1..=keys::LONGEST) = scan::string_end(text) {
+            // SAFETY: the GIL is held by `self.py`; the bytes are ASCII, without escapes, and as many as allowed.
+            let (key, place) = unsafe { keys::find(&text[..length], after) };
+            self.values.push(made(key)?);
+            self.at += length + 1;
+            return Ok(place);
+        }
         let key = self.string()?;
         self.values.push(key);
-        if self.parser.skip_space() == Some(b':') { Ok(()) } else { Err(Refused::Syntax) }
+        Ok(keys::ROOT)
     }
 
+    /// Reads a string whose opening quote is eaten already.
     #[inline(always)]
-    fn string(&mut self) -> Result<*mut ffi::PyObject, Refused> {
-        let text = self.parser.parse_str(&mut self.scratch)?;
+    fn string(&mut self) -> Made {
+        let text = &self.data[self.at..];
+        match scan::string_end(text) {
+            End::Ascii(length) => {
+                self.at += length + 1;
+                // SAFETY: the GIL is held by `self.py`; the bytes are ASCII.
+                made(unsafe { object::ascii(&text[..length]) })
+            }
+            End::Wide(length) => {
+                self.at += length + 1;
+                // SAFETY: the GIL is held by `self.py`; the document is valid UTF-8, and a quote and the start of a
+                // string are never inside a character.
+                made(unsafe { object::wide(std::str::from_utf8_unchecked(&text[..length])) })
+            }
+            End::Other => self.escaped(),
+        }
+    }
+
+    /// A string with escapes (or without an end).
+    #[inline(never)]
+    fn escaped(&mut self) -> Made {
+        self.sonic.read.set_index(self.at);
+        let text = self.sonic.parse_str(&mut self.scratch)?;
         // SAFETY: the GIL is held by `self.py`.
-        made(unsafe { object::string(&text) })
+        let object = unsafe { if text.is_ascii() { object::ascii(text.as_bytes()) } else { object::wide(&text) } };
+        self.at = self.sonic.offset();
+        made(object)
     }
 
     #[inline(always)]
-    fn number(&mut self, first: u8) -> Result<*mut ffi::PyObject, Refused> {
-        let start = self.parser.offset() - 1;
-        let Ok(parsed) = self.parser.parse_number(first) else {
+    fn number(&mut self, first: u8) -> Made {
+        let start = self.at - 1;
+        self.sonic.read.set_index(self.at);
+        let Ok(parsed) = self.sonic.parse_number(first) else {
             return self.odd_number(start, first);
         };
+        self.at = self.sonic.offset();
         let number = Number::from(parsed);
         if let Some(value) = number.as_u64() {
             // SAFETY: the GIL is held by `self.py`.
@@ -206,21 +335,24 @@ impl Reading<'_, '_> {
             // SAFETY: the GIL is held by `self.py`.
             return made(unsafe { object::signed(value) });
         }
-        let text = self.parser.read.slice_unchecked(start, self.parser.offset());
+        let text = &self.data[start..self.at];
         if text.len() > MAX_NUMBER || !text.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
             // A whole number beyond 64 bits, or `-0`, which Python reads as the integer 0.
             return self.odd_number(start, first);
         }
         let Some(value) = number.as_f64() else { return Err(Refused::Syntax) };
+        // sonic-rs forgets the sign of zero.
+        let value = if first == b'-' { -value.abs() } else { value };
         // SAFETY: the GIL is held by `self.py`.
         made(unsafe { object::float(value) })
     }
 
     /// A number that Python converts: beyond 64 bits, beyond the range of floats, very long.
     #[cold]
-    fn odd_number(&mut self, start: usize, first: u8) -> Result<*mut ffi::PyObject, Refused> {
-        self.parser.read.set_index(start + 1);
-        let text = self.parser.skip_number(first)?;
+    fn odd_number(&mut self, start: usize, first: u8) -> Made {
+        self.sonic.read.set_index(start + 1);
+        let text = self.sonic.skip_number(first)?;
+        self.at = self.sonic.offset();
         // SAFETY: the GIL is held by `self.py`.
         let value = unsafe { object::number(text) };
         if value.is_null() {

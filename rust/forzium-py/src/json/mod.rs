@@ -7,9 +7,15 @@
 //! Not for: streaming, pretty printing, validation.
 
 mod dumps;
+mod escape;
+mod failed;
+mod float;
+mod integer;
+mod keys;
 mod loads;
 mod object;
 mod output;
+mod scan;
 mod turns;
 
 use pyo3::ffi;
@@ -19,7 +25,7 @@ use pyo3::types::{PyAny, PyByteArray, PyBytes, PyMemoryView, PyString};
 pub use dumps::{Rules, dumps, dumps_into};
 pub use loads::loads;
 
-/// `forzium._forzium.loads(data, /)`: the value that `json.loads` gives for `data`.
+/// Return the value of a JSON text: what `json.loads(data)` returns. See `forzium.json`.
 #[pyfunction]
 #[pyo3(name = "loads", signature = (data, /))]
 pub fn loads_py<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -34,7 +40,8 @@ pub fn loads_py<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
             Err(_) => loads::ask_python(py, data),
         };
     }
-    if data.is_instance_of::<PyBytes>() || data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
+    if data.is_instance_of::<PyBytes>() || data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>()
+    {
         // Somebody else may write to the buffer while this thread lets others run: read a copy.
         // SAFETY: the GIL is held (`py`), `data` is alive; the call returns a new object or null with an exception set.
         let copy = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromObject(data.as_ptr()))? };
@@ -44,16 +51,9 @@ pub fn loads_py<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     loads::ask_python(py, data)
 }
 
-/// `forzium._forzium.dumps(obj, /, default=None, foreign=None)`: `obj` as the JSON text that is sent.
-///
-/// `foreign(obj)` is asked first for what JSON has no form for and returns its JSON text as `bytes` or
-/// `NotImplemented`; `default(obj)` is `json.dumps`'s hook.
+/// Return `obj` as JSON text in UTF-8, without spaces. See `forzium.json`.
 #[pyfunction]
-#[pyo3(name = "dumps", signature = (obj, /, default=None, foreign=None))]
-pub fn dumps_py(
-    obj: &Bound<'_, PyAny>,
-    default: Option<&Bound<'_, PyAny>>,
-    foreign: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Py<PyBytes>> {
-    dumps::dumps(obj.py(), obj, Rules::Plain { default, foreign })
+#[pyo3(name = "dumps", signature = (obj, /, *, default=None))]
+pub fn dumps_py<'py>(obj: &Bound<'py, PyAny>, default: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyBytes>> {
+    dumps::dumps(obj.py(), obj, Rules::Pydantic { default })
 }

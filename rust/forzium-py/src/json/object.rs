@@ -4,6 +4,9 @@ use std::ffi::c_long;
 use std::ptr;
 
 use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::turns::Turns;
 
 /// Owned references to objects that have no container yet; dropped with it.
 pub(super) struct Values(Vec<*mut ffi::PyObject>);
@@ -21,11 +24,6 @@ impl Values {
     #[inline(always)]
     pub(super) fn push(&mut self, object: *mut ffi::PyObject) {
         self.0.push(object);
-    }
-
-    /// The one value that is left, whose reference goes to the caller.
-    pub(super) fn pop(&mut self) -> Option<*mut ffi::PyObject> {
-        self.0.pop()
     }
 
     /// A list of the values from `start` on; null with an exception set when memory ran out.
@@ -54,7 +52,7 @@ impl Values {
     /// # Safety
     /// The GIL is held, `start <= self.len()`, the values from `start` on are pairs whose first is a `str` object.
     #[inline]
-    pub(super) unsafe fn dict(&mut self, start: usize) -> *mut ffi::PyObject {
+    pub(super) unsafe fn dict(&mut self, start: usize, py: Python<'_>, turns: &mut Turns) -> *mut ffi::PyObject {
         // SAFETY: the GIL is held (contract). Each pair's references stay ours until `truncate` releases them, after
         // the dict took its own; hashing and comparing exact `str` objects runs no Python code.
         unsafe {
@@ -63,6 +61,7 @@ impl Values {
                 return dict;
             }
             for pair in self.0[start..].chunks_exact(2) {
+                turns.tick(py);
                 if ffi::PyDict_SetItem(dict, pair[0], pair[1]) != 0 {
                     ffi::Py_DECREF(dict);
                     return ptr::null_mut();
@@ -86,36 +85,37 @@ impl Drop for Values {
     }
 }
 
-/// A new `str` of `text`; null with an exception set when memory ran out.
+/// A new `str` of ASCII bytes; null with an exception set when memory ran out.
 ///
 /// # Safety
-/// The GIL is held.
-#[inline]
-pub(super) unsafe fn string(text: &str) -> *mut ffi::PyObject {
+/// The GIL is held, and `text` is ASCII.
+#[inline(always)]
+pub(super) unsafe fn ascii(text: &[u8]) -> *mut ffi::PyObject {
     let length = text.len();
     // SAFETY: the GIL is held (contract); pointer and length describe `text`. A compact ASCII string of `length`
-    // characters has `length` bytes of room at its data pointer, which nobody else has seen yet.
+    // characters has `length` bytes of room after its head, and a zero behind them that `PyUnicode_New` wrote.
     unsafe {
-        if length > 1 && text.is_ascii() {
-            let object = ffi::PyUnicode_New(length as ffi::Py_ssize_t, 127);
-            if !object.is_null() {
-                let data = object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
-                ptr::copy_nonoverlapping(text.as_ptr(), data, length);
-            }
-            return object;
+        if length < 2 {
+            // The empty string and single characters are shared.
+            return ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), length as ffi::Py_ssize_t);
         }
-        ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), length as ffi::Py_ssize_t)
+        let object = ffi::PyUnicode_New(length as ffi::Py_ssize_t, 127);
+        if !object.is_null() {
+            let data = object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
+            ptr::copy_nonoverlapping(text.as_ptr(), data, length);
+        }
+        object
     }
 }
 
-/// A new reference to `None`, `True` or `False`.
+/// A new `str` of text that is not ASCII; null with an exception set when memory ran out.
 ///
 /// # Safety
-/// The GIL is held.
-#[inline(always)]
-pub(super) unsafe fn constant(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the GIL is held (contract); the three constants live as long as the interpreter.
-    unsafe { ffi::Py_NewRef(object) }
+/// The GIL is held, and `text` is not ASCII.
+#[inline]
+pub(super) unsafe fn wide(text: &str) -> *mut ffi::PyObject {
+    // SAFETY: the GIL is held (contract); pointer and length describe `text`.
+    unsafe { ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t) }
 }
 
 /// # Safety
@@ -157,7 +157,7 @@ pub(super) unsafe fn number(text: &str) -> *mut ffi::PyObject {
     let whole = !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
     // SAFETY: the GIL is held (contract); `object` is a fresh `str` or null, and released once.
     unsafe {
-        let object = string(text);
+        let object = ascii(text.as_bytes());
         if object.is_null() {
             return object;
         }

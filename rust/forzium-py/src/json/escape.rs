@@ -1,0 +1,262 @@
+//! Writing strings: quotes around, escapes inside.
+//!
+//! What `json.dumps(..., ensure_ascii=False)` escapes: the quote, the backslash and the control characters below 0x20,
+//! with the short forms `\n \r \t \b \f`. sonic-rs escapes the same; it asks for six times the room, and copies short
+//! strings through a buffer, which is why the loop is written out here. A test holds it to sonic-rs's.
+
+use std::ptr;
+
+use super::failed::Failed;
+use super::output::Output;
+
+/// Bytes looked at in one go.
+const BLOCK: usize = 16;
+
+/// Writes `"`, the escaped text, `"` and `after`.
+#[inline(always)]
+pub(super) fn quoted(output: &mut Output<'_>, text: &str, after: u8) -> Result<(), Failed> {
+    let (from, length) = (text.as_ptr(), text.len());
+    output.reserve(length + 3)?;
+    // SAFETY: `reserve` made room for the text, three bytes and `SLACK` (two blocks) more, so that `copy` may write one
+    // block beyond the text. `from` has `length` bytes.
+    unsafe {
+        let start = output.cursor();
+        *start = b'"';
+        let to = start.add(1);
+        let copied = copy(from, to, length);
+        if copied < length {
+            output.advance(1 + copied);
+            return escaped(output, &text.as_bytes()[copied..], after);
+        }
+        *to.add(length) = b'"';
+        *to.add(length + 1) = after;
+        output.advance(length + 3);
+    }
+    Ok(())
+}
+
+/// Copies bytes up to the first that has to be escaped; returns how many.
+///
+/// # Safety
+/// `from` has `length` bytes; `to`, elsewhere, has room for `length` bytes and a block.
+#[inline(always)]
+unsafe fn copy(from: *const u8, to: *mut u8, length: usize) -> usize {
+    // SAFETY: reads stay within the `length` bytes: a block is read at `at` only if `at + BLOCK <= length`, and the
+    // short reads begin at 0 or end at `length`. Writes go at most a block beyond `length`.
+    unsafe {
+        if length < BLOCK {
+            return copy_short(from, to, length);
+        }
+        let mut at = 0;
+        while at + BLOCK <= length {
+            let stops = copy_block(from.add(at), to.add(at));
+            if stops != 0 {
+                return at + stops.trailing_zeros() as usize;
+            }
+            at += BLOCK;
+        }
+        if at < length {
+            // The last block overlaps the one before it, which had nothing to escape.
+            let last = length - BLOCK;
+            let stops = copy_block(from.add(last), to.add(last));
+            if stops != 0 {
+                return last + stops.trailing_zeros() as usize;
+            }
+        }
+        length
+    }
+}
+
+/// As [`copy`], for less than a block.
+///
+/// # Safety
+/// As [`copy`], and `length < BLOCK`.
+#[inline(always)]
+unsafe fn copy_short(from: *const u8, to: *mut u8, length: usize) -> usize {
+    let mut block = [b' '; BLOCK];
+    // SAFETY: the reads begin at 0 or end at `length`, and each is as long as `length` at most; the writes to `to` are
+    // whole blocks or the same places.
+    unsafe {
+        // Two overlapping pieces stand in one block, which is looked at once.
+        let half = match length {
+            8.. => {
+                block[..8].copy_from_slice(&from.cast::<[u8; 8]>().read());
+                block[8..].copy_from_slice(&from.add(length - 8).cast::<[u8; 8]>().read());
+                8
+            }
+            4.. => {
+                block[..4].copy_from_slice(&from.cast::<[u8; 4]>().read());
+                block[4..8].copy_from_slice(&from.add(length - 4).cast::<[u8; 4]>().read());
+                4
+            }
+            2.. => {
+                block[..2].copy_from_slice(&from.cast::<[u8; 2]>().read());
+                block[2..4].copy_from_slice(&from.add(length - 2).cast::<[u8; 2]>().read());
+                2
+            }
+            1 => {
+                block[0] = *from;
+                1
+            }
+            _ => return 0,
+        };
+        if stops(&block) == 0 {
+            match half {
+                8 => {
+                    to.cast::<[u8; 8]>()
+                        .write([block[0], block[1], block[2], block[3], block[4], block[5], block[6], block[7]]);
+                    to.add(length - 8)
+                        .cast::<[u8; 8]>()
+                        .write([block[8], block[9], block[10], block[11], block[12], block[13], block[14], block[15]]);
+                }
+                4 => {
+                    to.cast::<[u8; 4]>().write([block[0], block[1], block[2], block[3]]);
+                    to.add(length - 4).cast::<[u8; 4]>().write([block[4], block[5], block[6], block[7]]);
+                }
+                2 => {
+                    to.cast::<[u8; 2]>().write([block[0], block[1]]);
+                    to.add(length - 2).cast::<[u8; 2]>().write([block[2], block[3]]);
+                }
+                _ => *to = block[0],
+            }
+            return length;
+        }
+        let clean = (0..length).take_while(|&at| !has_escape(*from.add(at))).count();
+        ptr::copy_nonoverlapping(from, to, clean);
+        clean
+    }
+}
+
+/// The rest of a string, from a byte that has to be escaped on.
+#[inline(never)]
+fn escaped(output: &mut Output<'_>, mut rest: &[u8], after: u8) -> Result<(), Failed> {
+    loop {
+        let Some((&byte, tail)) = rest.split_first() else { break };
+        // The escape, the rest if nothing in it is escaped, and the end.
+        output.reserve(6 + rest.len() + 2)?;
+        rest = tail;
+        // SAFETY: `reserve` made room for 6 bytes of escape (of 8 that are written, two fall into the slack), the rest
+        // and a block beyond it.
+        unsafe {
+            let to = output.cursor();
+            let count = if has_escape(byte) {
+                let (text, count) = escape(byte);
+                to.cast::<[u8; 8]>().write(text);
+                count
+            } else {
+                *to = byte;
+                1
+            };
+            let copied = copy(rest.as_ptr(), to.add(count), rest.len());
+            output.advance(count + copied);
+            rest = &rest[copied..];
+        }
+    }
+    output.constant(&[b'"', after])
+}
+
+#[inline(always)]
+const fn has_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..0x20)
+}
+
+/// The escape of a byte that has one, and its length.
+#[inline(always)]
+const fn escape(byte: u8) -> ([u8; 8], usize) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0C => b'f',
+        _ => return ([b'\\', b'u', b'0', b'0', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize], 0, 0], 6),
+    };
+    ([b'\\', short, 0, 0, 0, 0, 0, 0], 2)
+}
+
+/// Copies a block; which of its bytes have to be escaped?
+///
+/// # Safety
+/// Both pointers have a block.
+#[inline(always)]
+unsafe fn copy_block(from: *const u8, to: *mut u8) -> u32 {
+    // SAFETY: both have a block (contract); arrays of bytes have no alignment.
+    unsafe {
+        let block = from.cast::<[u8; BLOCK]>().read();
+        to.cast::<[u8; BLOCK]>().write(block);
+        stops(&block)
+    }
+}
+
+/// Which bytes of a block have to be escaped.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline(always)]
+fn stops(block: &[u8; BLOCK]) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    // SAFETY: a block is 16 bytes; SSE2 is enabled for this target (cfg).
+    unsafe {
+        let bytes = _mm_loadu_si128(block.as_ptr().cast());
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control)) as u32
+    }
+}
+
+/// Which bytes of a block have to be escaped.
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[inline(always)]
+fn stops(block: &[u8; BLOCK]) -> u32 {
+    block.iter().enumerate().fold(0, |bits, (at, &byte)| bits | u32::from(has_escape(byte)) << at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+    use crate::json::output::Output;
+
+    fn ours(text: &str) -> Vec<u8> {
+        let mut written = Vec::new();
+        let mut output = Output::vec(&mut written);
+        assert!(quoted(&mut output, text, b',').is_ok());
+        output.finish_vec();
+        drop(output);
+        assert_eq!(written.pop(), Some(b','));
+        written
+    }
+
+    fn sonic(text: &str) -> Vec<u8> {
+        sonic_rs::to_vec(text).expect("a string is JSON")
+    }
+
+    #[test]
+    fn every_escape_at_every_place_is_written_as_sonic_writes_it() {
+        for length in 0..50 {
+            let plain = "x".repeat(length);
+            assert_eq!(ours(&plain), sonic(&plain));
+            for at in 0..length {
+                for special in
+                    ['"', '\\', '\0', '\x08', '\n', '\x0C', '\r', '\t', '\x0B', '\x1F', '\x7F', 'é', '漢', '😀']
+                {
+                    let mut text = plain.clone();
+                    text.replace_range(at..at + 1, &special.to_string());
+                    assert_eq!(ours(&text), sonic(&text), "{special:?} at {at} of {length}");
+                    text.push(special);
+                    assert_eq!(ours(&text), sonic(&text), "{special:?} at {at} of {length} and at the end");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_string_of_nothing_but_escapes_fits() {
+        for length in [1, 15, 16, 17, 1000, 5000] {
+            let text = "\x01".repeat(length);
+            assert_eq!(ours(&text), sonic(&text));
+        }
+    }
+}

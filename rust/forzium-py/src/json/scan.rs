@@ -1,0 +1,165 @@
+//! Looking ahead in a document, 16 bytes at a time.
+
+/// Where a string that was just entered ends, and whether it is plain ASCII.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// A quote at this offset; all bytes before it are ASCII.
+    Ascii(usize),
+    /// A quote at this offset; some bytes before it are not ASCII.
+    Wide(usize),
+    /// A backslash or control character comes first, or no quote at all.
+    Other,
+}
+
+/// Finds the end of the string whose first byte is `text[0]`.
+#[inline(always)]
+pub(super) fn string_end(text: &[u8]) -> End {
+    let mut at = 0;
+    let mut wide = false;
+    while let Some(chunk) = text.get(at..at + 16) {
+        let (stop, high) = string_bits(chunk);
+        if stop == 0 {
+            wide |= high != 0;
+            at += 16;
+            continue;
+        }
+        let first = stop.trailing_zeros();
+        wide |= high & ((1 << first) - 1) != 0;
+        at += first as usize;
+        return ending(text[at], at, wide);
+    }
+    while let Some(&byte) = text.get(at) {
+        if matches!(byte, b'"' | b'\\' | 0..0x20) {
+            return ending(byte, at, wide);
+        }
+        wide |= byte >= 0x80;
+        at += 1;
+    }
+    End::Other
+}
+
+#[inline(always)]
+fn ending(byte: u8, at: usize, wide: bool) -> End {
+    match (byte, wide) {
+        (b'"', false) => End::Ascii(at),
+        (b'"', true) => End::Wide(at),
+        _ => End::Other,
+    }
+}
+
+/// For 16 bytes: which of them are a quote, backslash or control character, and which are not ASCII.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline(always)]
+fn string_bits(chunk: &[u8]) -> (u32, u32) {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    assert!(chunk.len() >= 16);
+    // SAFETY: 16 bytes are there to be loaded (asserted); SSE2 is enabled for this target (cfg).
+    unsafe {
+        let bytes = _mm_loadu_si128(chunk.as_ptr().cast());
+        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
+        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
+        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
+        let stop = _mm_or_si128(_mm_or_si128(quote, backslash), control);
+        (_mm_movemask_epi8(stop) as u32, _mm_movemask_epi8(bytes) as u32)
+    }
+}
+
+/// For 16 bytes: which of them are a quote, backslash or control character, and which are not ASCII.
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[inline(always)]
+fn string_bits(chunk: &[u8]) -> (u32, u32) {
+    let (mut stop, mut high) = (0, 0);
+    for (index, &byte) in chunk.iter().take(16).enumerate() {
+        stop |= u32::from(matches!(byte, b'"' | b'\\' | 0..0x20)) << index;
+        high |= u32::from(byte >= 0x80) << index;
+    }
+    (stop, high)
+}
+
+/// How many bytes of white space `text` begins with.
+#[inline(always)]
+pub(super) fn spaces(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(chunk) = text.get(at..at + 16) {
+        let others = other_bits(chunk);
+        if others != 0 {
+            return at + others.trailing_zeros() as usize;
+        }
+        at += 16;
+    }
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// For 16 bytes: which of them are not white space.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline(always)]
+fn other_bits(chunk: &[u8]) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8};
+    assert!(chunk.len() >= 16);
+    // SAFETY: 16 bytes are there to be loaded (asserted); SSE2 is enabled for this target (cfg).
+    unsafe {
+        let bytes = _mm_loadu_si128(chunk.as_ptr().cast());
+        let space = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b' ' as i8));
+        let tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\t' as i8));
+        let feed = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\n' as i8));
+        let carriage = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\r' as i8));
+        let white = _mm_or_si128(_mm_or_si128(space, tab), _mm_or_si128(feed, carriage));
+        !(_mm_movemask_epi8(white) as u32) & 0xFFFF
+    }
+}
+
+/// For 16 bytes: which of them are not white space.
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[inline(always)]
+fn other_bits(chunk: &[u8]) -> u32 {
+    let other = |byte: u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    chunk.iter().take(16).enumerate().fold(0, |bits, (index, &byte)| bits | u32::from(other(byte)) << index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{End, spaces, string_end};
+
+    /// The same rule, one byte at a time.
+    fn slowly(text: &[u8]) -> End {
+        match text.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+            Some(at) if text[at] != b'"' => End::Other,
+            Some(at) if text[..at].is_ascii() => End::Ascii(at),
+            Some(at) => End::Wide(at),
+            None => End::Other,
+        }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_seen() {
+        for length in 0..70 {
+            for at in 0..length {
+                for byte in [b'"', b'\\', 0, 0x1F, 0x20, 0x7F, 0x80, 0xFF, b'a'] {
+                    let mut text = vec![b'x'; length];
+                    text[at] = byte;
+                    assert_eq!(string_end(&text), slowly(&text), "{byte:#x} at {at} of {length}");
+                    text.push(b'"');
+                    assert_eq!(string_end(&text), slowly(&text), "{byte:#x} at {at} of {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn white_space_ends_where_something_else_begins() {
+        for length in 0..70 {
+            for at in 0..=length {
+                let mut text: Vec<u8> = (0..length).map(|index| b" \n\r\t"[index % 4]).collect();
+                if at < length {
+                    text[at] = 0x0B;
+                }
+                assert_eq!(spaces(&text), at);
+            }
+        }
+    }
+}
