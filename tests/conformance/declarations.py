@@ -947,3 +947,25 @@ def many_alike(fw: Framework, app: Any) -> None:
             limit: Annotated[int, fw.Query(ge=0, title=f"Title {index % 2}")] = 10,
             mapping: Annotated[dict[str, int] | None, fw.Body()] = None,
         ) -> dict[str, list[int]]: ...
+
+
+@declaration
+def extras_beside_what_is_shared(fw: Framework, app: Any) -> None:
+    """What one operation adds stays its own, though its parts are made once for several."""
+    added = {"properties": {"x": {"type": "integer"}}, "additionalProperties": {"title": "Mine"}}
+    scheme = fw.module("security").HTTPBearer()
+    for index, extra in enumerate((None, added, None)):
+
+        @app.api_route(
+            f"/shared/{index}",
+            methods=["PUT"],
+            name=f"shared_{index}",
+            openapi_extra=extra
+            and {
+                "requestBody": {"content": {"application/json": {"schema": extra}}},
+                "responses": {"200": {"content": {"application/json": {"schema": extra}}}},
+                "security": [{"own": []}],
+                "parameters": [{"in": "query", "name": "more"}],
+            },
+        )
+        def put_shared(mapping: dict[str, int], q: int = 1, key=fw.Security(scheme)) -> dict[str, dict[str, int]]: ...
