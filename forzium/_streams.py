@@ -1,30 +1,7 @@
 """Endpoints that ``yield``: from what they yield to a streaming response.
 
-Stands on ``responses``, ``sse``, ``encoders`` and ``dependencies.models``. How the core uses it:
-
-At compile time, once a route::
-
-    plan = stream_plan(
-        endpoint,                       # dependant.call
-        response_class=...,             # the class itself, not a DefaultPlaceholder
-        is_json_stream=...,             # as get_request_handler is told
-        status_code=...,
-        stream_item_field=...,          # ModelField | None
-        response_model_include=..., ... # the route's six response_model_* options
-    )                                   # None: the endpoint is not a stream, call it and serialize what it returns
-
-In a request, instead of calling the endpoint and serializing, on the event loop (never in a worker thread)::
-
-    response = await plan.respond(
-        endpoint(**values),             # not awaited, not iterated
-        solved_response=...,            # the injected Response: status and headers
-        background=...,                 # the solved background tasks, or None
-        endpoint_ctx=...,               # for ResponseValidationError
-        stack=...,                      # request.scope["fastapi_inner_astack"]
-    )
-
-``respond`` suspends for event streams only if the stack does; the other kinds never suspend. What the generator raises
-comes out while the response is sent, and for event streams, in a group, when ``stack`` is unwound.
+Stands on ``responses``, ``sse`` and ``encoders``. The core calls `stream_response` in place of calling the endpoint to
+its end and serializing what it returned: on the event loop, with the generator that calling the endpoint gave.
 
 Not for: responses that an endpoint returns itself, nor finding out the type of the items (``dependencies.utils``).
 
@@ -36,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,19 +21,16 @@ import anyio
 import anyio.lowlevel
 
 from forzium import sse
-from forzium._fields import lenient_issubclass
 from forzium.concurrency import iterate_in_threadpool
-from forzium.dependencies.models import is_async_gen_callable, is_coroutine_callable, is_gen_callable
 from forzium.encoders import jsonable_encoder
 from forzium.exceptions import EndpointContext, ResponseValidationError
-from forzium.responses import EventSourceResponse, Response, StreamingResponse
+from forzium.responses import Response, StreamingResponse
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream
 
     from forzium._fields import ModelField
     from forzium.background import BackgroundTask
-    from forzium.types import IncEx
 
     Received = MemoryObjectReceiveStream[bytes | anyio.Event]
 
@@ -67,122 +41,77 @@ Write = Callable[[Any], bytes]
 _AHEAD = 1
 
 
-class StreamPlan:
-    """What is known of a streaming route before its first request; made by `stream_plan`."""
+async def stream_response(
+    *,
+    kind: Kind,
+    generator: Any,
+    is_async: bool,
+    item_field: ModelField | None,
+    item_options: Mapping[str, Any],
+    response_class: type[Response],
+    status_code: int | None,
+    injected: Response | None,
+    background: BackgroundTask | None,
+    endpoint_ctx: EndpointContext | None,
+    request_stack: AsyncExitStack,
+) -> Response:
+    """Make the response of an endpoint that yields.
 
-    __slots__ = ("endpoint", "field", "is_async", "kind", "options", "response_class", "status_code")
+    Args:
+        kind: "sse": server-sent events; "jsonl": JSON lines; "raw": chunks, for ``response_class``.
+        generator: What calling the endpoint gave; neither awaited nor iterated.
+        is_async: Whether it is an async generator; any other iterable is iterated in worker threads.
+        item_field: Checks and writes each item. None: ``jsonable_encoder`` and JSON with spaces.
+        item_options: ``include``, ``exclude``, ``by_alias``, ``exclude_*`` for ``item_field.serialize_json``.
+        response_class: Used by "raw" alone.
+        status_code: The declared status. None: the injected response's, else that of the response class.
+        injected: The response that dependencies and the endpoint were given: its status wins, its headers are added.
+        background: Tasks to run after the response was sent.
+        endpoint_ctx: For the `ResponseValidationError` of an item that does not fit.
+        request_stack: Unwound after the response was sent; the task that runs the generator for "sse" ends there.
 
-    def __init__(
-        self,
-        endpoint: Callable[..., Any],
-        kind: Kind,
-        response_class: type[Response],
-        status_code: int | None,
-        field: ModelField | None,
-        options: dict[str, Any],
-    ) -> None:
-        self.endpoint = endpoint
-        self.kind = kind
-        self.is_async = is_async_gen_callable(endpoint)
-        self.response_class = response_class
-        self.status_code = status_code
-        self.field = field
-        self.options = options
+    Suspends for "sse" alone, and only as far as entering the stack does. What the generator raises comes out while the
+    response is sent; for "sse", in a group, when ``request_stack`` is unwound.
+    """
+    arguments: dict[str, Any] = {"background": background}
+    status = (injected.status_code if injected is not None else None) or status_code
+    if status is not None:
+        arguments["status_code"] = status
 
-    async def respond(
-        self,
-        produced: Any,
-        *,
-        solved_response: Response,
-        background: BackgroundTask | None,
-        endpoint_ctx: EndpointContext | None,
-        stack: AsyncExitStack,
-    ) -> Response:
-        """Give the response of one request; see the module's docstring."""
-        if isinstance(produced, Response):  # a plain `def` endpoint of an event stream that made its own
-            if produced.background is None:
-                produced.background = background
-            return produced
-
-        arguments: dict[str, Any] = {"background": background}
-        status_code = solved_response.status_code or self.status_code
-        if status_code is not None:
-            arguments["status_code"] = status_code
-
-        response: Response
-        if self.kind == "raw":
-            content = _with_checkpoints(produced) if self.is_async else produced
-            response = self.response_class(content=content, **arguments)
-        elif self.kind == "jsonl":
-            write = _line_writer(self._item_writer(endpoint_ctx))
-            lines = _async_lines(produced, write) if self.is_async else _lines(produced, write)
+    response: Response
+    if kind == "raw":
+        content = _with_checkpoints(generator) if is_async else generator
+        response = response_class(content=content, **arguments)
+    else:
+        write = _item_writer(item_field, item_options, endpoint_ctx)
+        if kind == "jsonl":
+            lines = _async_lines(generator, write) if is_async else _lines(generator, write)
             response = StreamingResponse(lines, media_type="application/jsonl", **arguments)
         else:
-            items = produced if self.is_async else iterate_in_threadpool(produced)
-            events = _events(aiter(items), _event_writer(self._item_writer(endpoint_ctx)))
-            received = await stack.enter_async_context(events)
-            stack.push_async_callback(received.aclose)
+            items = aiter(generator) if is_async else iterate_in_threadpool(generator)
+            received = await request_stack.enter_async_context(_events(items, _event_writer(write)))
+            request_stack.push_async_callback(received.aclose)
             body = _kept_alive(received, _ping_interval())
             response = StreamingResponse(body, media_type="text/event-stream", **arguments)
             response.headers["Cache-Control"] = "no-cache"
             response.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
-        response.headers.raw.extend(solved_response.headers.raw)
-        return response
-
-    def _item_writer(self, endpoint_ctx: EndpointContext | None) -> Write:
-        """Give the function that checks an item and writes it as JSON; it may run in a worker thread."""
-        field, options = self.field, self.options
-        if field is None:
-            return _untyped_json
-
-        def write(item: Any) -> bytes:
-            value, errors = field.validate(item, {}, loc=("response",))
-            if errors:
-                raise ResponseValidationError(errors=errors, body=item, endpoint_ctx=endpoint_ctx or EndpointContext())
-            return field.serialize_json(value, **options)
-
-        return write
+    if injected is not None:
+        response.raw_headers.extend(injected.raw_headers)
+    return response
 
 
-def stream_plan(
-    endpoint: Callable[..., Any],
-    *,
-    response_class: type[Response],
-    is_json_stream: bool = False,
-    status_code: int | None = None,
-    stream_item_field: ModelField | None = None,
-    response_model_include: IncEx | None = None,
-    response_model_exclude: IncEx | None = None,
-    response_model_by_alias: bool = True,
-    response_model_exclude_unset: bool = False,
-    response_model_exclude_defaults: bool = False,
-    response_model_exclude_none: bool = False,
-) -> StreamPlan | None:
-    """Plan a streaming route; ``None`` where the endpoint does not stream.
+def _item_writer(field: ModelField | None, options: Mapping[str, Any], endpoint_ctx: EndpointContext | None) -> Write:
+    """Give the function that checks an item and writes it as JSON; it may run in a worker thread."""
+    if field is None:
+        return _untyped_json
 
-    A coroutine function streams nothing, also with ``response_class=EventSourceResponse``: there it has to return the
-    response itself (FastAPI fails to iterate the coroutine).
-    """
-    kind: Kind
-    if lenient_issubclass(response_class, EventSourceResponse):
-        if is_coroutine_callable(endpoint):
-            return None
-        kind = "sse"
-    elif is_json_stream:
-        kind = "jsonl"
-    elif is_async_gen_callable(endpoint) or is_gen_callable(endpoint):
-        kind = "raw"
-    else:
-        return None
-    options = {
-        "include": response_model_include,
-        "exclude": response_model_exclude,
-        "by_alias": response_model_by_alias,
-        "exclude_unset": response_model_exclude_unset,
-        "exclude_defaults": response_model_exclude_defaults,
-        "exclude_none": response_model_exclude_none,
-    }
-    return StreamPlan(endpoint, kind, response_class, status_code, stream_item_field, options)
+    def write(item: Any) -> bytes:
+        value, errors = field.validate(item, {}, loc=("response",))
+        if errors:
+            raise ResponseValidationError(errors=errors, body=item, endpoint_ctx=endpoint_ctx or EndpointContext())
+        return field.serialize_json(value, **options)
+
+    return write
 
 
 def _untyped_json(item: Any) -> bytes:
