@@ -7,6 +7,7 @@ Source: `fastapi.exception_handlers`.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from forzium.encoders import jsonable_encoder
@@ -32,20 +33,24 @@ async def http_exception_handler(request: Request, exc: StarletteHTTPException) 
     headers = getattr(exc, "headers", None)
     if not is_body_allowed_for_status_code(exc.status_code):
         return Response(status_code=exc.status_code, headers=headers)
-    return JSONResponse({"detail": exc.detail}, status_code=exc.status_code, headers=headers)
+    return _answer(exc.status_code, exc.detail, headers)
 
 
 async def request_validation_exception_handler(request: Request, exc: RequestValidationError) -> JSONResponse:
-    """Answer 422 with the list of refusals.
+    """Answer 422 with the list of refusals."""
+    return _answer(422, jsonable_encoder(exc.errors()))
 
-    They repeat what the client sent, which need not be sayable in JSON: NaN and infinities become null, lone
-    surrogates U+FFFD.
-    """
-    content = {"detail": jsonable_encoder(exc.errors())}
+
+def _answer(status_code: int, detail: Any, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Answer with a detail. It may repeat what the client sent: NaN and infinities, which JSON has not, become null."""
     try:
-        return JSONResponse(status_code=422, content=content)
-    except ValueError:
-        return JSONResponse(status_code=422, content=_sayable(content))
+        return JSONResponse({"detail": detail}, status_code=status_code, headers=headers)
+    except ValueError as exc:
+        try:
+            finite = _finite(detail)
+        except RecursionError:  # a cycle
+            raise exc
+        return JSONResponse({"detail": finite}, status_code=status_code, headers=headers)
 
 
 async def websocket_request_validation_exception_handler(
@@ -63,14 +68,12 @@ def _in_short(error: Any) -> str:
     return f"{place}: {error.get('msg', '')}"
 
 
-def _sayable(value: Any) -> Any:
-    """Copy what `jsonable_encoder` gave without what JSON in UTF-8 cannot hold."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _finite(value: Any) -> Any:
+    """Copy a JSON value with null for each float that is not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {_sayable(key): _sayable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_sayable(item) for item in value]
+        return {_finite(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
     return value

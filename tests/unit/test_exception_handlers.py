@@ -6,10 +6,11 @@ from typing import Any, cast
 import pytest
 
 from forzium.exception_handlers import (
+    http_exception_handler,
     request_validation_exception_handler,
     websocket_request_validation_exception_handler,
 )
-from forzium.exceptions import RequestValidationError, WebSocketRequestValidationError
+from forzium.exceptions import RequestValidationError, StarletteHTTPException, WebSocketRequestValidationError
 from forzium.requests import Request
 from forzium.websockets import WebSocket
 
@@ -17,13 +18,22 @@ REQUEST = Request({"type": "http"})
 
 
 @pytest.mark.anyio
-async def test_a_422_repeats_what_json_cannot_say_as_null_and_replacement_characters() -> None:
+async def test_errors_repeat_what_json_has_not_as_null_and_what_utf8_has_not_as_escapes() -> None:
     error = {"type": "x", "loc": ["body", "\ud800"], "input": [float("nan"), float("-inf"), 1.5, {"\udfff": "a\ud83d"}]}
-    response = await request_validation_exception_handler(REQUEST, RequestValidationError([error]))
-    assert response.status_code == 422
-    assert json.loads(response.body) == {
-        "detail": [{"type": "x", "loc": ["body", "\ufffd"], "input": [None, None, 1.5, {"\ufffd": "a\ufffd"}]}]
-    }
+    shown = {"detail": [{**error, "input": [None, None, 1.5, {"\udfff": "a\ud83d"}]}]}
+    refused = await request_validation_exception_handler(REQUEST, RequestValidationError([error]))
+    raised = await http_exception_handler(REQUEST, StarletteHTTPException(400, cast(Any, [error]), {"x-a": "b"}))
+    assert (refused.status_code, raised.status_code, raised.headers["x-a"]) == (422, 400, "b")
+    assert json.loads(refused.body) == json.loads(raised.body) == shown
+    assert refused.body.isascii()
+
+
+@pytest.mark.anyio
+async def test_a_detail_that_contains_itself_is_still_an_error() -> None:
+    detail: list[Any] = []
+    detail.append(detail)
+    with pytest.raises((ValueError, RecursionError)):
+        await http_exception_handler(REQUEST, StarletteHTTPException(400, cast(Any, detail)))
 
 
 @pytest.mark.anyio
