@@ -129,10 +129,6 @@ def _finite(data: Any) -> Any:
     return data
 
 
-def _line_writer(write: Write) -> Write:
-    return lambda item: write(item) + b"\n"
-
-
 def _event_writer(write: Write) -> Write:
     """Give the function that writes an item as an event; an event the endpoint made itself is not validated."""
 
@@ -166,14 +162,14 @@ async def _with_checkpoints(items: AsyncIterator[Any]) -> AsyncIterator[Any]:
 async def _async_lines(items: AsyncIterator[Any], write: Write) -> AsyncIterator[bytes]:
     try:
         async for item in items:
-            yield write(item)
+            yield write(item) + b"\n"
             await anyio.lowlevel.checkpoint()
     finally:
         await _close(items)
 
 
 def _lines(items: Iterable[Any], write: Write) -> Iterator[bytes]:
-    return map(write, items)
+    return (write(item) + b"\n" for item in items)
 
 
 async def _close(items: AsyncIterator[Any]) -> None:

@@ -1,0 +1,203 @@
+"""Endpoints that yield: raw chunks, JSON lines and server-sent events as from FastAPI."""
+
+import sys
+from collections.abc import AsyncIterable, Iterable
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from conformance.harness import Framework, Request, compare, frameworks
+
+
+class Item(BaseModel):
+    name: str
+    price: float | None = None
+
+
+def ways(fw: Framework) -> dict[str, dict[str, Any]]:
+    """The route options of each kind of stream."""
+    return {
+        "sse": {"response_class": fw.responses.EventSourceResponse},
+        "lines": {},
+        "raw": {"response_class": fw.responses.StreamingResponse},
+    }
+
+
+def application(fw: Framework) -> Any:
+    app = fw.FastAPI()
+
+    def set_response(response: fw.Response) -> None:  # type: ignore[name-defined]
+        response.status_code = 202
+        response.headers["x-dependency"] = "1"
+        response.set_cookie("a", "b")
+
+    def closing() -> Any:
+        yield "resource"
+        closed.append("resource")
+
+    closed: list[str] = []
+
+    async def models() -> Any:
+        yield Item(name="a", price=float("inf"))
+        yield Item(name="b")
+
+    def sync_models() -> Any:
+        yield Item(name="a", price=float("nan"))
+        yield {"name": "b", "price": 1}
+
+    async def typed() -> AsyncIterable[Item]:
+        yield {"name": "a", "extra": 1}  # type: ignore[misc]
+        yield Item(name="b", price=float("-inf"))
+
+    def sync_typed() -> Iterable[Item]:
+        yield Item(name="a")
+
+    async def values() -> Any:
+        for value in (None, 1, "a\nb", "é", [1.5, float("nan")], {1: float("inf"), "nan": [{}]}, b"x", {3}):
+            yield value
+
+    async def nothing() -> Any:
+        for value in ():
+            yield value
+
+    for way, options in ways(fw).items():
+        if way != "raw":
+            for endpoint in (models, sync_models, typed, sync_typed, values, nothing):
+                app.get(f"/{way}/{endpoint.__name__}", **options)(endpoint)
+            app.get(f"/{way}/unset", response_model_exclude_unset=True, **options)(typed)
+            app.get(f"/{way}/by-option", response_model_include={"name"}, **options)(sync_typed)
+        app.get(f"/{way}/nothing-created", status_code=201, **options)(nothing)
+
+        @app.get(f"/{way}/dependencies", dependencies=[fw.Depends(set_response)], status_code=201, **options)
+        async def with_dependencies(
+            tasks: fw.BackgroundTasks,
+            resource: fw.Annotated[str, fw.Depends(closing)],  # type: ignore[name-defined]
+        ) -> AsyncIterable[str]:
+            tasks.add_task(closed.append, "task")
+            yield resource
+            yield f"{closed}"
+
+    @app.get("/raw/async", response_class=fw.responses.StreamingResponse)
+    async def chunks() -> Any:
+        yield "é"
+        yield b"bytes"
+
+    @app.get("/raw/sync", response_class=fw.responses.StreamingResponse)
+    def sync_chunks() -> Any:
+        yield "é"
+        yield memoryview(b"view")
+
+    class Numbered(fw.responses.StreamingResponse):  # type: ignore[name-defined,misc]
+        media_type = "text/x"
+
+    app.get("/raw/own-class", response_class=Numbered)(chunks)
+
+    @app.post("/sse/events", response_class=fw.responses.EventSourceResponse)
+    async def events() -> Any:
+        yield fw.sse.ServerSentEvent(data={"a": float("nan")}, event="x", id="1", retry=3, comment="hi\nho")
+        yield fw.sse.ServerSentEvent(raw_data="a\r\nb")
+        yield fw.sse.ServerSentEvent(data=Item(name="x", price=float("inf")))
+        yield fw.sse.ServerSentEvent(data=["é"], id="")
+        yield fw.sse.ServerSentEvent(comment="")
+
+    return app
+
+
+def test_what_is_yielded_is_sent_as_by_fastapi() -> None:
+    endpoints = ("models", "sync_models", "typed", "sync_typed", "values", "nothing", "unset", "by-option")
+    targets = [f"/{way}/{endpoint}" for way in ("sse", "lines") for endpoint in endpoints]
+    targets += [
+        f"/{way}/{endpoint}" for way in ("sse", "lines", "raw") for endpoint in ("nothing-created", "dependencies")
+    ]
+    targets += ["/raw/async", "/raw/sync", "/raw/own-class"]
+    requests = [Request(target) for target in targets]
+    compare(application, *requests, Request("/sse/events", "POST"))
+
+
+@pytest.mark.parametrize("way", ["sse", "lines", "raw"])
+@pytest.mark.parametrize("moment", [0, 1])
+def test_an_error_in_the_middle_comes_out_as_from_fastapi(way: str, moment: int) -> None:
+    def build(fw: Framework) -> Any:
+        app = fw.FastAPI()
+
+        @app.get("/async", **ways(fw)[way])
+        async def async_endpoint() -> Any:
+            if moment:
+                yield "before"
+                await anyio.sleep(0.01)  # FastAPI loses an event that is followed by an error at once
+            raise LookupError("in the generator")
+            yield
+
+        @app.get("/typed", **ways(fw)[way])
+        async def typed() -> AsyncIterable[int]:
+            if moment:
+                yield 1
+                await anyio.sleep(0.01)
+            yield "no number"  # type: ignore[misc]
+
+        @app.get("/sync", **ways(fw)[way])
+        def sync_endpoint() -> Any:
+            if moment:
+                yield "before"
+            raise LookupError("in the generator")
+
+        return app
+
+    targets = ["/async", "/typed"] if way != "raw" else ["/async"]
+    outcomes = compare(build, *map(Request, targets), openapi=False)
+    assert all(outcome.raised for outcome in outcomes)
+    if not (way == "sse" and moment):
+        compare(build, Request("/sync"), openapi=False)
+
+
+def test_silence_is_filled_with_comments_as_by_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(fw: Framework) -> Any:
+        monkeypatch.setattr(sys.modules[f"{fw.name}.routing"], "_PING_INTERVAL", 0.05)
+        app = fw.FastAPI()
+
+        @app.get("/", response_class=fw.responses.EventSourceResponse)
+        async def slow() -> Any:
+            yield 1
+            await anyio.sleep(0.12)
+            yield 2
+
+        return app
+
+    outcomes = compare(build, Request("/"), openapi=False)
+    assert all(outcome.body == b"data: 1\n\n: ping\n\n: ping\n\ndata: 2\n\n" for outcome in outcomes)
+
+
+line = st.text("ab\r\n\v\u2028 :", max_size=5)
+
+
+@given(st.none() | line, st.none() | line, st.none() | line, st.none() | st.integers(), st.none() | line)
+def test_any_event_is_written_as_by_fastapi(data: Any, event: Any, id: Any, retry: Any, comment: Any) -> None:
+    theirs, ours = (
+        fw.sse.format_sse_event(data_str=data, event=event, id=id, retry=retry, comment=comment) for fw in frameworks()
+    )
+    assert ours == theirs
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["data", "raw_data", "event", "id", "retry", "comment", "other"]),
+        st.none() | st.text("ab\r\n\0", max_size=3) | st.integers(-2, 2) | st.floats(-1, 2),
+    )
+)
+def test_any_event_is_valid_or_not_as_with_fastapi(fields: dict[str, Any]) -> None:
+    outcomes: list[Any] = []
+    for fw in frameworks():
+        try:
+            outcomes.append(fw.sse.ServerSentEvent(**fields).model_dump())
+        except ValidationError as error:
+            outcomes.append(error.errors(include_context=False))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_the_constants_are_fastapis() -> None:
+    theirs, ours = ((fw.sse.KEEPALIVE_COMMENT, fw.sse._PING_INTERVAL, fw.sse._SSE_EVENT_SCHEMA) for fw in frameworks())
+    assert ours == theirs
