@@ -40,6 +40,7 @@ from forzium.dependencies.multipart import (
     multipart_incorrect_install_error,
     multipart_not_installed_error,
 )
+from forzium.dependencies.solving import solve_dependencies
 from forzium.dependencies.signature import (
     get_stream_item_type,
     get_typed_annotation,
@@ -77,6 +78,7 @@ __all__ = [
     "multipart_not_installed_error",
     "request_body_to_args",
     "request_params_to_args",
+    "solve_dependencies",
     "should_embed_body_fields",
 ]
 
@@ -101,6 +103,3 @@ class SolvedDependency:
     background_tasks: BackgroundTasks | None
     response: Response
     dependency_cache: dict[DependencyCacheKey, Any]
-
-
-# `solve_dependencies` is made in `forzium._compile` and re-exported here (lead).

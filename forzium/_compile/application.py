@@ -1,0 +1,69 @@
+"""An application: its middleware, its exception handlers, and whether Rust carries out all of it.
+
+Stands on `applications`' attributes and `table`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forzium._forzium import Dispatcher
+    from forzium.applications import Starlette
+    from forzium.types import ASGIApp
+
+Compiled = tuple["ASGIApp | None", Any, "Dispatcher", tuple[dict[Any, Any], dict[int, Any]], Any]
+
+
+def compile_app(app: Starlette) -> Compiled:
+    """Say how an application answers.
+
+    Returns:
+        The ASGI application to call instead of the native path (None: there is nothing around the router but what is
+        native), the router, its dispatcher, the exception handlers by class and by status, and what answers an
+        exception that none of them does.
+    """
+    from forzium.middleware.errors import ServerErrorMiddleware
+    from forzium.middleware.exceptions import build_handlers
+
+    state = vars(app)
+    state["_serving"] = True
+    stack = app.middleware_stack
+    if stack is None and not is_native(app):
+        stack = app.middleware_stack = app.build_middleware_stack()
+    last, others = app._sorted_handlers()
+    errors = ServerErrorMiddleware(app.router, handler=last, debug=app.debug)
+    return stack, app.router, app.router._dispatcher, build_handlers(others, app.debug), errors
+
+
+def is_native(app: Starlette) -> bool:
+    """Whether nothing stands around the router but exception handlers, and the router is the package's own."""
+    from forzium.applications import FastAPI, Starlette
+    from forzium.routing import APIRouter, Router
+
+    router = app.router
+    build = getattr(app.build_middleware_stack, "__func__", None)
+    return (
+        not app.user_middleware
+        and app.max_body_size is None
+        and build in (_BUILDERS or _remember(FastAPI, Starlette))
+        and type(router).__call__ is Router.__call__
+        and type(router).app in (Router.app, APIRouter.app)
+        and type(router).lifespan is Router.lifespan
+        and getattr(router.middleware_stack, "__self__", None) is router
+        and getattr(router.middleware_stack, "__func__", None) is type(router).app
+        and not _has_telemetry(app)
+    )
+
+
+_BUILDERS: list[Any] = []
+
+
+def _remember(*classes: type[Any]) -> list[Any]:
+    """Note the package's own functions before an agent replaces them."""
+    _BUILDERS.extend(vars(each)["build_middleware_stack"] for each in classes if "build_middleware_stack" in vars(each))
+    return _BUILDERS
+
+
+def _has_telemetry(app: Any) -> bool:
+    return False

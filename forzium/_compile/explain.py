@@ -1,0 +1,158 @@
+"""A plan for people to read: which route answers, what is converted where, in which order dependencies run.
+
+Stands on `spec` and the compiled table. `forzium.explain` is this module's `explain`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from forzium._compile.spec import FieldSpec, NodeSpec, PlanSpec
+
+_CALLING = {
+    "async": "awaited in place",
+    "sync": "called in a worker thread",
+    "generator": "entered and left in a worker thread",
+    "async_generator": "entered and left in place",
+    "stream": "iterated while the response is sent",
+}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a request would be answered.
+
+    Attributes:
+        method: The method asked about.
+        path: The path asked about.
+        outcome: `"native"` (Rust carries out a plan), `"opaque"` (the route is called as plain ASGI),
+            `"method not allowed"`, or `"not found"`.
+        route: The path template of the route, if one was found.
+        endpoint: The name of its endpoint.
+        path_params: The values of the path parameters.
+        middleware: The names of the user's middleware classes, outermost first.
+        stages: For a native route: one dict a stage with at least `stage`.
+    """
+
+    method: str
+    path: str
+    outcome: str
+    route: str | None = None
+    endpoint: str | None = None
+    path_params: dict[str, Any] = field(default_factory=dict)
+    middleware: list[str] = field(default_factory=list)
+    stages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def native(self) -> bool:
+        """Whether Rust carries out the route."""
+        return self.outcome == "native"
+
+    def __str__(self) -> str:
+        lines = [f"{self.method} {self.path}: {self.outcome}"]
+        if self.route is not None:
+            lines.append(f"  route {self.route} -> {self.endpoint}")
+        lines.extend(f"  middleware {name}" for name in self.middleware)
+        for stage in self.stages:
+            details = ", ".join(f"{key}: {value}" for key, value in stage.items() if key != "stage")
+            lines.append(f"  {stage['stage']}: {details}" if details else f"  {stage['stage']}")
+        return "\n".join(lines)
+
+
+def explain(app: Any, method: str, path: str) -> Explanation:
+    """Say how an application would answer, without calling anything of it.
+
+    Args:
+        app: A `forzium.FastAPI`.
+        method: For instance `"GET"`; `"WEBSOCKET"` for a WebSocket.
+        path: For instance `"/items/1"`.
+
+    Returns:
+        The explanation; `str()` of it is the text.
+
+    Raises:
+        TypeError: `app` is not a forzium application.
+
+    Example:
+        >>> print(forzium.explain(app, "GET", "/items/1"))  # doctest: +SKIP
+    """
+    from forzium.applications import Starlette
+
+    if not isinstance(app, Starlette):
+        raise TypeError(f"expected a forzium application, but found {type(app).__name__}: give the FastAPI() object")
+    method = method.upper()
+    websocket = method == "WEBSOCKET"
+    scope = {
+        "type": "websocket" if websocket else "http",
+        "method": method,
+        "path": path,
+        "root_path": "",
+        "query_string": b"",
+        "headers": [],
+        "app": app,
+    }
+    table = app.router._dispatcher.table
+    found = table.find(scope)
+    middleware = [getattr(each.cls, "__name__", repr(each.cls)) for each in app.user_middleware]
+    if found is None:
+        return Explanation(method, path, "not found", middleware=middleware)
+    index, fits, values = found
+    route, context, endpoint, opaque = table.entry(index)
+    shown = route if context is None else context
+    described: dict[str, Any] = {
+        "route": getattr(shown, "path", None) or getattr(route, "path", repr(route)),
+        "endpoint": getattr(endpoint, "__qualname__", None) or type(endpoint).__name__,
+        "path_params": {} if opaque else values,
+        "middleware": middleware,
+    }
+    if not fits:
+        return Explanation(method, path, "method not allowed", **described)
+    if opaque:
+        return Explanation(method, path, "opaque", **described)
+    return Explanation(method, path, "native", **described, stages=stages_of(table.entry_plan(index).spec))
+
+
+def stages_of(plan: PlanSpec) -> list[dict[str, Any]]:
+    """The stages of a plan, in order."""
+    stages: list[dict[str, Any]] = [{"stage": "body", "read as": plan.body}] if plan.body != "none" else []
+    for visit in plan.visits[:-1]:
+        node = plan.nodes[visit.node]
+        if visit.reuse is None:
+            stages.append({"stage": "solve", **_described(node)})
+        else:
+            stages.append({"stage": "reuse", "callable": _name(node.call)})
+    stages.append({"stage": "call", **_described(plan.nodes[plan.visits[-1].node])})
+    answer = plan.answer
+    if answer.stream is not None:
+        stages.append({"stage": "stream"})
+    elif answer.to_json is not None:
+        stages.append({"stage": "serialize", "validated by": "pydantic", "written by": "pydantic"})
+    elif answer.response_class is None:
+        stages.append({"stage": "serialize", "written by": "forzium.json"})
+    else:
+        stages.append({"stage": "serialize", "written by": answer.response_class.__name__})
+    stages.append({"stage": "send"})
+    return stages
+
+
+def _name(call: Any) -> str:
+    return getattr(call, "__qualname__", None) or type(call).__name__
+
+
+def _described(node: NodeSpec) -> dict[str, Any]:
+    described: dict[str, Any] = {"callable": _name(node.call), "calling": _CALLING[node.calling]}
+    if node.calling in ("generator", "async_generator"):
+        described["until"] = "the endpoint has returned" if node.lifetime == "function" else "the response is sent"
+    parameters = {value.name: _converted(value) for kind, value in node.inputs if kind == "field"}
+    if node.body is not None and node.body[0] != "general":
+        fields = node.body[1] if node.body[0] == "keys" else [node.body[1]]
+        parameters.update({value.name: _converted(value) for value in fields})
+    if parameters:
+        described["parameters"] = parameters
+    return described
+
+
+def _converted(spec: FieldSpec) -> str:
+    how = {"validate": "pydantic", "general": "Python"}.get(spec.convert, f"Rust ({spec.convert})")
+    return f"{spec.source} by {how}"

@@ -1,0 +1,171 @@
+"""The shape of a plan: plain data, read by `forzium._forzium.Plan` and by `explain`.
+
+Stands on nothing. What the values mean is said in `rust/forzium-py/src/plan.rs`, which mirrors these classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Source: TypeAlias = Literal["path", "query", "header", "cookie", "body"]
+Conversion: TypeAlias = Literal["str", "int", "float", "bool", "validate", "general"]
+Calling: TypeAlias = Literal["async", "sync", "generator", "async_generator", "stream"]
+
+
+@dataclass(slots=True)
+class FieldSpec:
+    """One parameter.
+
+    Attributes:
+        name: Its name in Python.
+        source: Where it comes from.
+        aliases: The names it may have in the request, the preferred one first, each with the location in errors.
+        convert: How the raw value becomes the argument: in Rust where the result is certain, else by pydantic's
+            validator, or wholly by the general Python function.
+        validate: `SchemaValidator.validate_python` of its type.
+        low, high: Bounds of an integer converted in Rust, inclusive. Default is none.
+        sequence: Whether all values of a name are collected.
+        required: Whether it must be there.
+        default: The default, where `plain_default` says that it needs no copy.
+        make_default: Computes any other default.
+        validate_default: Whether the default is validated, too.
+        general: `(request) -> (value, errors)`, for `convert="general"`.
+    """
+
+    name: str
+    source: Source
+    aliases: list[tuple[str, tuple[str, ...]]]
+    convert: Conversion
+    validate: Callable[..., Any]
+    low: int | None = None
+    high: int | None = None
+    sequence: bool = False
+    required: bool = True
+    plain_default: bool = False
+    default: Any = None
+    make_default: Callable[[], Any] | None = None
+    validate_default: bool = False
+    general: Callable[[Any], tuple[Any, list[Any]]] | None = None
+
+
+@dataclass(slots=True)
+class NodeSpec:
+    """A callable with what it needs: a dependency, or the endpoint.
+
+    Attributes:
+        call: The callable.
+        calling: How it is called.
+        inputs: Where each keyword argument comes from: a kind, and what belongs to it.
+        names: The names of the keyword arguments, those of the body last.
+        body: How its body parameters are read: `("whole", field)`, `("keys", fields)` or `("general", function)`.
+        needs: The visits that must have succeeded.
+        lifetime: Until when what it yields lives.
+        limit: The concurrency limit of its `Depends`. Default is none.
+    """
+
+    call: Callable[..., Any]
+    calling: Calling
+    inputs: list[tuple[str, Any]] = field(default_factory=list)
+    names: tuple[str, ...] = ()
+    body: tuple[str, Any] | None = None
+    needs: list[int] = field(default_factory=list)
+    lifetime: Literal["function", "request"] = "request"
+    limit: Any = None
+
+
+@dataclass(slots=True)
+class VisitSpec:
+    """One step of solving.
+
+    Attributes:
+        node: The callable visited.
+        slot: Where its value is kept.
+        first: The first visit of what it needs, directly or not; itself if nothing.
+        reuse: The earlier visit whose value is taken over. Default is none.
+        reuse_own: Whether only the earlier visit's own errors count again, what it needs having been visited anew.
+    """
+
+    node: int
+    slot: int
+    first: int
+    reuse: int | None = None
+    reuse_own: bool = False
+
+
+@dataclass(slots=True)
+class AnswerSpec:
+    """What becomes of the endpoint's result.
+
+    Attributes:
+        status: The declared status. Default is that of the response.
+        response_class: What a response is made with. None: JSON, written in Rust.
+        validate: Validates against the response model. Default is no validation.
+        to_json: Writes a validated value as JSON: a function and its keyword arguments.
+        content: Turns a value into the content for `response_class`.
+        threaded: Whether validation happens in a worker thread, as the endpoint did.
+        stream: For a generator: the function that makes the response.
+    """
+
+    status: int | None
+    response_class: type[Any] | None
+    content: Callable[[Any], Any]
+    validate: Callable[..., Any] | None = None
+    to_json: tuple[Callable[..., bytes], dict[str, Any]] | None = None
+    threaded: bool = False
+    stream: Callable[..., Any] | None = None
+
+
+@dataclass(slots=True)
+class PlanSpec:
+    """A whole plan.
+
+    Attributes:
+        nodes: The dependencies and, last, the endpoint.
+        visits: The order of solving; the last one is the endpoint's.
+        slots: How many values are kept.
+        body: What is read of the body.
+        strict_content_type: Whether a JSON body needs its media type.
+        form_limits: Limits of a form.
+        answer: What becomes of the result.
+        context: `(scope) -> EndpointContext`, for error messages.
+    """
+
+    nodes: list[NodeSpec]
+    visits: list[VisitSpec]
+    slots: int
+    body: Literal["none", "json", "form"]
+    strict_content_type: bool
+    form_limits: dict[str, int]
+    answer: AnswerSpec
+    context: Callable[[Any], Any]
+
+
+@dataclass(slots=True)
+class EntrySpec:
+    """A route in the table of a router.
+
+    Attributes:
+        route: What `scope["route"]` becomes, and whose `matches` and `handle` are asked if it is opaque.
+        endpoint: What `scope["endpoint"]` becomes.
+        pieces: The path: literals and parameters (name, convertor, convert). None: any path may match.
+        regex: The whole expression, for paths that the table cannot match itself.
+        websocket: Whether it is for WebSockets.
+        methods: The methods it takes. None: all.
+        context: The effective context, for a route of an included router.
+        opaque: Whether it is asked and called as plain ASGI.
+        compile: `(overrides or None) -> Plan`.
+        provider: Who has the dependency overrides.
+    """
+
+    route: Any
+    endpoint: Any
+    pieces: list[tuple[str, str | None, Any]] | None
+    regex: Any = None
+    websocket: bool = False
+    methods: list[str] | None = None
+    context: Any = None
+    opaque: bool = True
+    compile: Callable[[Any], Any] | None = None
+    provider: Any = None

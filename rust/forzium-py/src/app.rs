@@ -1,0 +1,448 @@
+//! The objects a host or the Python layer calls: the application, the router, a route's handler.
+//!
+//! Each makes a connection and a machine and hands back the awaitable; which protocol it is decides `scope["type"]`.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pyo3::PyTraverseError;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::awaitable::{Awaitable, Held, Shared, wait};
+use crate::connection::{Connection, Exit, Lifetime};
+use crate::plan::{LazyPlan, Plan};
+use crate::route::Table;
+use crate::scope::{self, Kind};
+use crate::serialize::Outgoing;
+use crate::{failure, http, imports, interned, pipeline, solve};
+
+/// Counts declarations. What was compiled at an earlier count is looked at again.
+///
+/// One clock for the process: it says only *that* something was declared somewhere, and compiling decides what of it
+/// concerns an application.
+static DECLARED: AtomicU64 = AtomicU64::new(1);
+
+/// Says that a declaration has changed: a route was added, a router included.
+#[pyfunction]
+pub fn declared() {
+    DECLARED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What an application was compiled to.
+struct Compiled {
+    clock: u64,
+    /// The ASGI application to call instead, where there is middleware of the user's.
+    stack: Option<Py<PyAny>>,
+    router: Py<PyAny>,
+    dispatcher: Py<Dispatcher>,
+    /// `(exception_handlers, status_handlers)`.
+    handlers: Py<PyTuple>,
+    /// Answers what no handler does.
+    errors: Py<PyAny>,
+}
+
+/// The base class of an application: its instances are ASGI 3.0 callables.
+#[pyclass(module = "forzium._forzium", subclass, dict, weakref, frozen)]
+pub struct AsgiApp {
+    compiled: Shared<RefCell<Option<Rc<Compiled>>>>,
+}
+
+impl AsgiApp {
+    fn compiled(slf: &Bound<'_, Self>) -> PyResult<Rc<Compiled>> {
+        let clock = DECLARED.load(Ordering::Relaxed);
+        if let Some(compiled) = slf.get().compiled.0.borrow().as_ref()
+            && compiled.clock == clock
+        {
+            return Ok(Rc::clone(compiled));
+        }
+        let py = slf.py();
+        let (stack, router, dispatcher, handlers, errors) =
+            imports::compile_app(py)?.call1((slf,))?.extract()?;
+        let compiled = Rc::new(Compiled {
+            clock,
+            stack,
+            router,
+            dispatcher,
+            handlers,
+            errors,
+        });
+        let before = slf.get().compiled.0.replace(Some(Rc::clone(&compiled)));
+        drop(before);
+        Ok(compiled)
+    }
+}
+
+#[pymethods]
+impl AsgiApp {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self {
+            compiled: Shared(RefCell::new(None)),
+        }
+    }
+
+    /// The ASGI callable: gives the awaitable that answers the connection.
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        scope: Bound<'py, PyAny>,
+        receive: Bound<'py, PyAny>,
+        send: Bound<'py, PyAny>,
+    ) -> PyResult<Awaitable> {
+        let py = slf.py();
+        let kind = scope::kind(scope::dict(&scope)?)?;
+        let scope = scope.cast_into::<PyDict>()?;
+        scope.set_item(interned::app(py), slf)?;
+        let compiled = Self::compiled(slf)?;
+        let connection = Rc::new(Connection::new(
+            scope,
+            receive,
+            send,
+            kind == Kind::WebSocket,
+        ));
+        let machine = Rc::clone(&connection);
+        if let Some(stack) = &compiled.stack {
+            let stack = stack.clone_ref(py);
+            return Ok(Awaitable::new(
+                connection,
+                Box::pin(async move { called(&machine, &stack).await }),
+            ));
+        }
+        if kind == Kind::Lifespan {
+            let router = compiled.router.clone_ref(py);
+            return Ok(Awaitable::new(
+                connection,
+                Box::pin(async move { lifespan(&machine, &router).await }),
+            ));
+        }
+        let table = compiled.dispatcher.get().table(py)?.unbind();
+        failure::set_handlers(&connection, compiled.handlers.bind(py))?;
+        Ok(Awaitable::new(
+            connection,
+            Box::pin(async move {
+                http::application(&machine, &compiled.router, table.get(), &compiled.errors)
+                    .await?;
+                Ok(machine.py().None())
+            }),
+        ))
+    }
+
+    /// Forgets what was compiled, so that the next request compiles anew.
+    fn _forget(&self) {
+        let before = self.compiled.0.take();
+        drop(before);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Ok(compiled) = self.compiled.0.try_borrow()
+            && let Some(compiled) = compiled.as_ref()
+            // A request under way holds it, too; what it holds cannot be counted twice.
+            && Rc::strong_count(compiled) == 1
+        {
+            visit.call(&compiled.stack)?;
+            visit.call(&compiled.router)?;
+            visit.call(&compiled.dispatcher)?;
+            visit.call(&compiled.handlers)?;
+            visit.call(&compiled.errors)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        self._forget();
+    }
+}
+
+/// Calls an ASGI application with the connection's own callables.
+async fn called(connection: &Rc<Connection>, application: &Py<PyAny>) -> PyResult<Py<PyAny>> {
+    let py = connection.py();
+    let waiting = application.bind(py).call1((
+        connection.scope(),
+        connection.receive(),
+        connection.send(),
+    ))?;
+    wait(connection.channel(), waiting).await
+}
+
+/// Startup and shutdown, as the router's lifespan context says.
+async fn lifespan(connection: &Rc<Connection>, router: &Py<PyAny>) -> PyResult<Py<PyAny>> {
+    let py = connection.py();
+    let arguments = (connection.scope(), connection.receive(), connection.send());
+    let waiting = router
+        .bind(py)
+        .call_method1(interned::lifespan(py), arguments)?;
+    wait(connection.channel(), waiting).await
+}
+
+/// A router's ASGI callable: routing and all that follows, without an application's exception handlers.
+#[pyclass(module = "forzium._forzium", weakref, frozen)]
+pub struct Dispatcher {
+    router: Py<PyAny>,
+    table: Shared<RefCell<Option<(u64, Py<Table>)>>>,
+}
+
+impl Dispatcher {
+    /// The table of the router's routes, compiled anew if a declaration has changed.
+    pub fn table<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Table>> {
+        let clock = DECLARED.load(Ordering::Relaxed);
+        let before = match self.table.0.borrow().as_ref() {
+            Some((seen, table)) if *seen == clock => return Ok(table.bind(py).clone()),
+            Some((_, table)) => Some(table.clone_ref(py)),
+            None => None,
+        };
+        let table = imports::compile_router(py)?
+            .call1((&self.router, before))?
+            .cast_into::<Table>()?;
+        let before = self.table.0.replace(Some((clock, table.clone().unbind())));
+        drop(before);
+        Ok(table)
+    }
+}
+
+#[pymethods]
+impl Dispatcher {
+    #[new]
+    fn new(router: Py<PyAny>) -> Self {
+        Self {
+            router,
+            table: Shared(RefCell::new(None)),
+        }
+    }
+
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        scope: Bound<'py, PyAny>,
+        receive: Bound<'py, PyAny>,
+        send: Bound<'py, PyAny>,
+    ) -> PyResult<Awaitable> {
+        let py = slf.py();
+        let kind = scope::kind(scope::dict(&scope)?)?;
+        let scope = scope.cast_into::<PyDict>()?;
+        let connection = Rc::new(Connection::new(
+            scope,
+            receive,
+            send,
+            kind == Kind::WebSocket,
+        ));
+        let machine = Rc::clone(&connection);
+        let router = slf.get().router.clone_ref(py);
+        if kind == Kind::Lifespan {
+            if !connection.scope().contains(interned::router(py))? {
+                connection.scope().set_item(interned::router(py), &router)?;
+            }
+            return Ok(Awaitable::new(
+                connection,
+                Box::pin(async move { lifespan(&machine, &router).await }),
+            ));
+        }
+        let table = slf.get().table(py)?.unbind();
+        Ok(Awaitable::new(
+            connection,
+            Box::pin(async move {
+                http::dispatch(&machine, &router, table.get()).await?;
+                Ok(machine.py().None())
+            }),
+        ))
+    }
+
+    /// The compiled table, for tools.
+    #[getter(table)]
+    fn table_<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Table>> {
+        self.table(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.router)?;
+        if let Ok(table) = self.table.0.try_borrow()
+            && let Some((_, table)) = table.as_ref()
+        {
+            visit.call(table)?;
+        }
+        Ok(())
+    }
+}
+
+/// A plan as a function from a request to its response: what `APIRoute.get_route_handler` gives.
+///
+/// Route classes of the user's wrap it; clean-up is left to the exit stacks they find in the scope.
+#[pyclass(module = "forzium._forzium", frozen)]
+pub struct Handler {
+    plan: LazyPlan,
+    websocket: bool,
+}
+
+#[pymethods]
+impl Handler {
+    #[new]
+    #[pyo3(signature = (compile, provider, *, websocket=false))]
+    fn new(compile: Py<PyAny>, provider: Option<Py<PyAny>>, websocket: bool) -> Self {
+        Self {
+            plan: LazyPlan::new(compile, provider),
+            websocket,
+        }
+    }
+
+    fn __call__<'py>(&self, request: Bound<'py, PyAny>) -> PyResult<Awaitable> {
+        let py = request.py();
+        let plan = self.plan.get(py)?.unbind();
+        let websocket = self.websocket;
+        let connection = Rc::new(Connection::around(request, websocket)?);
+        let machine = Rc::clone(&connection);
+        Ok(Awaitable::new(
+            connection,
+            Box::pin(async move {
+                let result = if websocket {
+                    pipeline::converse(&machine, plan.get())
+                        .await
+                        .map(|()| None)
+                } else {
+                    pipeline::execute(&machine, plan.get()).await.map(Some)
+                };
+                hand_over_exits(&machine)?;
+                match result? {
+                    Some(outgoing) => response_of(&machine, outgoing),
+                    None => Ok(machine.py().None()),
+                }
+            }),
+        ))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.plan.traverse(visit)
+    }
+}
+
+/// Solves the dependencies of a plan for a request that Python code made, without calling the endpoint.
+///
+/// Gives `(values or None, errors, background tasks, response)`; clean-up is left to the exit stacks in the scope.
+#[pyfunction]
+#[pyo3(signature = (plan, request, body, background, response, *, websocket))]
+pub fn solve_values(
+    plan: Py<Plan>,
+    request: Bound<'_, PyAny>,
+    body: Option<Py<PyAny>>,
+    background: Option<Py<PyAny>>,
+    response: Option<Py<PyAny>>,
+    websocket: bool,
+) -> PyResult<Awaitable> {
+    let connection = Rc::new(Connection::around(request, websocket)?);
+    {
+        let mut vault = connection.vault.borrow_mut();
+        vault.body = body;
+        vault.background = background;
+        vault.response = response;
+    }
+    let machine = Rc::clone(&connection);
+    Ok(Awaitable::new(
+        connection,
+        Box::pin(async move {
+            let values = pipeline::values(&machine, plan.get()).await;
+            hand_over_exits(&machine)?;
+            values
+        }),
+    ))
+}
+
+/// The response object for what would be sent.
+fn response_of(connection: &Connection, outgoing: Outgoing) -> PyResult<Py<PyAny>> {
+    let py = connection.py();
+    match outgoing {
+        Outgoing::Written {
+            status,
+            headers,
+            body,
+            background,
+        } => Ok(imports::written_response(py)?
+            .call1((status, headers, body, background))?
+            .unbind()),
+        Outgoing::Response => {
+            let response = connection.vault.borrow_mut().outgoing.take();
+            response.ok_or_else(|| {
+                PyRuntimeError::new_err("forzium: a response was lost; please report this")
+            })
+        }
+    }
+}
+
+/// Gives what is to be cleaned up to the exit stacks in the scope.
+fn hand_over_exits(connection: &Connection) -> PyResult<()> {
+    let py = connection.py();
+    let (function, request, closing, shield) = {
+        let mut vault = connection.vault.borrow_mut();
+        let exits = (
+            std::mem::take(&mut vault.function_exits),
+            std::mem::take(&mut vault.request_exits),
+        );
+        (exits.0, exits.1, vault.closing.take(), vault.shield.take())
+    };
+    if function.is_empty() && request.is_empty() && closing.is_none() {
+        return Ok(());
+    }
+    let wrap = |exits: Vec<Exit>, lifetime| {
+        let own = Connection::new(
+            connection.scope().clone(),
+            connection.receive().clone(),
+            connection.send().clone(),
+            connection.websocket,
+        );
+        own.vault.borrow_mut().shield = shield.as_ref().map(|shield| shield.clone_ref(py));
+        match lifetime {
+            Lifetime::Function => own.vault.borrow_mut().function_exits = exits,
+            Lifetime::Request => own.vault.borrow_mut().request_exits = exits,
+        }
+        Bound::new(
+            py,
+            Exits {
+                connection: Shared(Rc::new(own)),
+                lifetime,
+            },
+        )
+    };
+    imports::push_exits(py)?.call1((
+        connection.scope(),
+        wrap(function, Lifetime::Function)?,
+        wrap(request, Lifetime::Request)?,
+        closing,
+    ))?;
+    Ok(())
+}
+
+/// The clean-up of one lifetime, for an `AsyncExitStack`.
+#[pyclass(module = "forzium._forzium", frozen)]
+pub struct Exits {
+    connection: Shared<Rc<Connection>>,
+    lifetime: Lifetime,
+}
+
+#[pymethods]
+impl Exits {
+    /// Runs the clean-up with the exception under way, if any; whether that was swallowed.
+    fn leave<'py>(&self, exception: Option<Bound<'py, PyAny>>) -> Awaitable {
+        let machine = Rc::clone(&self.connection.0);
+        let lifetime = self.lifetime;
+        let failure = exception.map(PyErr::from_value);
+        Awaitable::new(
+            Rc::clone(&self.connection.0) as Rc<dyn Held>,
+            Box::pin(async move {
+                let py = machine.py();
+                let before = failure.as_ref().map(|failure| failure.value(py).clone());
+                match (before, solve::unwind(&machine, lifetime, failure).await) {
+                    (Some(before), Some(after)) if after.value(py).is(&before) => {
+                        Ok(false.into_pyobject(py)?.to_owned().into_any().unbind())
+                    }
+                    (_, Some(after)) => Err(after),
+                    (before, None) => Ok(before
+                        .is_some()
+                        .into_pyobject(py)?
+                        .to_owned()
+                        .into_any()
+                        .unbind()),
+                }
+            }),
+        )
+    }
+}

@@ -1,0 +1,288 @@
+//! Foundation: the awaitable that a server, a test client or another application drives.
+//!
+//! The work of a request is an ordinary Rust `async` block: the compiler turns it into the resumable state machine, one
+//! state a point at which it can wait. This module is the executor of that machine, and it is nothing but Python's own
+//! protocol: `send` polls it once, what the innermost Python awaitable yields is passed up without being looked at, and
+//! `throw` and `close` go down to whatever is being driven. No task, no loop, no waker: it runs under asyncio, uvloop
+//! and trio alike and costs no round trip through an event loop when nothing has to wait.
+//!
+//! What a machine must keep across a wait lives in its [`Held`] state rather than in the block's own variables, so
+//! that Python's garbage collector can see it.
+//!
+//! Not here: what is awaited, and what it means (the stages and protocols).
+
+mod shared;
+mod wait;
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use pyo3::PyTraverseError;
+use pyo3::exceptions::{
+    PyBaseException, PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
+};
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+pub use shared::Shared;
+pub use wait::{attached, guard, wait};
+
+/// What the driver of an awaitable put in.
+enum Resume {
+    Send(Option<Py<PyAny>>),
+    Throw(PyErr),
+}
+
+/// The connection between a machine and its driver.
+#[derive(Default)]
+pub struct Channel {
+    resume: Cell<Option<Resume>>,
+    yielded: Cell<Option<Py<PyAny>>>,
+    /// The Python iterator being driven.
+    awaiting: RefCell<Option<Py<PyAny>>>,
+    /// The exception being handled while Python code runs, as `sys.exc_info()` shows it.
+    handling: RefCell<Option<Py<PyAny>>>,
+}
+
+impl Channel {
+    /// Makes `exception` the one that Python code run from here sees as being handled, until it is taken back.
+    pub fn set_handling(&self, exception: Option<Py<PyAny>>) {
+        *self.handling.borrow_mut() = exception;
+    }
+
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // A cell borrowed at this moment is in use by running code: what it holds is reachable from there.
+        for cell in [&self.awaiting, &self.handling] {
+            if let Ok(held) = cell.try_borrow() {
+                visit.call(&*held)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn clear(&self) {
+        for cell in [&self.awaiting, &self.handling] {
+            let held = cell.try_borrow_mut().ok().and_then(|mut held| held.take());
+            drop(held);
+        }
+    }
+}
+
+/// The Python objects a machine keeps across waits.
+pub trait Held {
+    fn channel(&self) -> &Channel;
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
+    fn clear(&self);
+}
+
+/// The state machine of one piece of work.
+pub type Machine = Pin<Box<dyn Future<Output = PyResult<Py<PyAny>>>>>;
+
+/// An awaitable with the interface of a coroutine (PEP 492), so that event loops take it for one.
+#[pyclass(module = "forzium._forzium", weakref, frozen)]
+pub struct Awaitable {
+    machine: Shared<RefCell<Option<Machine>>>,
+    held: Shared<Rc<dyn Held>>,
+    begun: Shared<Cell<bool>>,
+}
+
+impl Awaitable {
+    /// An awaitable over `machine`, whose Python objects `held` keeps.
+    pub fn new(held: Rc<dyn Held>, machine: Machine) -> Self {
+        Self {
+            machine: Shared(RefCell::new(Some(machine))),
+            held: Shared(held),
+            begun: Shared(Cell::new(false)),
+        }
+    }
+
+    /// Runs the machine until it waits or ends.
+    fn step(&self, resume: Resume) -> PyResult<Step> {
+        let Ok(mut machine) = self.machine.0.try_borrow_mut() else {
+            return Err(PyValueError::new_err("coroutine already executing"));
+        };
+        let Some(running) = machine.as_mut() else {
+            return Err(PyRuntimeError::new_err(
+                "cannot reuse already awaited coroutine",
+            ));
+        };
+        let channel = self.held.0.channel();
+        if self.begun.0.get() {
+            channel.resume.set(Some(resume));
+        } else {
+            match resume {
+                Resume::Send(None) => self.begun.0.set(true),
+                Resume::Send(Some(_)) => {
+                    return Err(PyTypeError::new_err(
+                        "can't send non-None value to a just-started coroutine",
+                    ));
+                }
+                Resume::Throw(error) => {
+                    self.end(&mut machine);
+                    return Err(error);
+                }
+            }
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        let result = match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut context))) {
+            Ok(Poll::Pending) => {
+                return channel.yielded.take().map(Step::Yield).ok_or_else(|| {
+                    PyRuntimeError::new_err(
+                        "forzium waited for nothing: this is a defect, please report it",
+                    )
+                });
+            }
+            Ok(Poll::Ready(result)) => result,
+            Err(panic) => Err(panicked(&*panic)),
+        };
+        self.end(&mut machine);
+        result.map(Step::Return)
+    }
+
+    /// Drops a machine that has ended, and what it held. Either may run Python code, which finds it ended.
+    fn end(&self, machine: &mut Option<Machine>) {
+        drop(machine.take());
+        self.held.0.clear();
+    }
+
+    fn throw_in(&self, py: Python<'_>, error: PyErr) -> PyResult<Py<PyAny>> {
+        match self.step(Resume::Throw(error))? {
+            Step::Yield(value) => Ok(value),
+            Step::Return(value) => Err(stop_iteration(py, value)),
+        }
+    }
+}
+
+/// What one step of a machine came to.
+enum Step {
+    Yield(Py<PyAny>),
+    Return(Py<PyAny>),
+}
+
+fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
+    if value.is_none(py) {
+        PyStopIteration::new_err(())
+    } else {
+        PyStopIteration::new_err((value,))
+    }
+}
+
+/// The exception that stands for a panic. It reaches the user as an error to report, never as a dead worker.
+fn panicked(panic: &(dyn Any + Send)) -> PyErr {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    PyRuntimeError::new_err(format!(
+        "internal error in forzium, please report it: {text}"
+    ))
+}
+
+#[pymethods]
+impl Awaitable {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        match self.step(Resume::Send(None))? {
+            Step::Yield(value) => Ok(Some(value)),
+            Step::Return(value) if value.is_none(py) => Ok(None),
+            Step::Return(value) => Err(stop_iteration(py, value)),
+        }
+    }
+
+    /// Resumes with a value, as `coroutine.send` does.
+    fn send(&self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        match self.step(Resume::Send((!value.is_none(py)).then_some(value)))? {
+            Step::Yield(value) => Ok(value),
+            Step::Return(value) => Err(stop_iteration(py, value)),
+        }
+    }
+
+    /// Resumes by raising an exception at the point of waiting, as `coroutine.throw` does.
+    #[pyo3(signature = (typ, val=None, tb=None, /))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        typ: Bound<'_, PyAny>,
+        val: Option<Bound<'_, PyAny>>,
+        tb: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let error = match val {
+            None => PyErr::from_value(if typ.is_instance_of::<PyType>() {
+                typ.call0()?
+            } else {
+                typ
+            }),
+            Some(value) if value.is_instance_of::<PyBaseException>() => PyErr::from_value(value),
+            Some(value) => PyErr::from_value(typ.call1((value,))?),
+        };
+        if let Some(tb) = tb {
+            error.value(py).setattr("__traceback__", tb)?;
+        }
+        self.throw_in(py, error)
+    }
+
+    /// Ends the work by raising `GeneratorExit` at the point of waiting, as `coroutine.close` does.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let live = match self.machine.0.try_borrow_mut() {
+            Err(_) => return Err(PyValueError::new_err("coroutine already executing")),
+            Ok(machine) => machine.is_some(),
+        };
+        if !live {
+            return Ok(());
+        }
+        match self.step(Resume::Throw(PyGeneratorExit::new_err(()))) {
+            Ok(Step::Yield(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
+            Ok(Step::Return(_)) => Ok(()),
+            Err(error)
+                if error.is_instance_of::<PyGeneratorExit>(py)
+                    || error.is_instance_of::<PyStopIteration>(py) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The awaitable that is being waited for, for tools that show where a task stands.
+    #[getter]
+    fn cr_await(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.held
+            .0
+            .channel()
+            .awaiting
+            .try_borrow()
+            .ok()
+            .and_then(|held| held.as_ref().map(|held| held.clone_ref(py)))
+    }
+
+    /// Whether it is being driven at this moment.
+    #[getter]
+    fn cr_running(&self) -> bool {
+        self.machine.0.try_borrow().is_err()
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.held.0.channel().traverse(&visit)?;
+        self.held.0.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        if let Ok(mut machine) = self.machine.0.try_borrow_mut() {
+            self.end(&mut machine);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Driving one Python awaitable from inside a machine.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pyo3::exceptions::{PyGeneratorExit, PyStopIteration, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::{Channel, Resume, panicked};
+use crate::interned;
+
+/// The token of the attached interpreter, inside a machine.
+///
+/// A machine is polled by [`super::Awaitable`] alone, and so always with the interpreter attached. The token and what
+/// is borrowed with it lives as long as `_channel` is borrowed, which ends with the machine.
+#[inline]
+pub fn attached(_channel: &Channel) -> Python<'_> {
+    // SAFETY:
+    // - Only machines have a channel, and only `Awaitable::step` polls them, called by Python with the lock held.
+    // - Between two polls the lock may be given up, but then nothing of the machine runs; when it runs again, it is
+    //   attached again. Objects borrowed with this token stay alive, since a `Bound` owns its reference.
+    unsafe { Python::assume_attached() }
+}
+
+/// Waits for a Python awaitable and gives its result.
+///
+/// *When cancelled here*: what the driver throws is thrown into the awaitable; what comes out of it is the result.
+pub fn wait<'c>(channel: &'c Channel, awaitable: Bound<'c, PyAny>) -> Wait<'c> {
+    Wait {
+        channel,
+        start: Some(awaitable),
+    }
+}
+
+/// The future behind [`wait`].
+pub struct Wait<'c> {
+    channel: &'c Channel,
+    /// What to wait for, until the first poll.
+    start: Option<Bound<'c, PyAny>>,
+}
+
+impl Future for Wait<'_> {
+    type Output = PyResult<Py<PyAny>>;
+
+    fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
+        let channel = self.channel;
+        let py = attached(channel);
+        let (iterator, resume) = match self.start.take() {
+            Some(awaitable) => match iterator_of(&awaitable) {
+                Ok(iterator) => {
+                    *channel.awaiting.borrow_mut() = Some(iterator.clone().unbind());
+                    (iterator, Resume::Send(None))
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            },
+            None => {
+                let iterator = channel
+                    .awaiting
+                    .borrow()
+                    .as_ref()
+                    .map(|held| held.bind(py).clone());
+                match (iterator, channel.resume.take()) {
+                    (Some(iterator), Some(resume)) => (iterator, resume),
+                    // The collector has cleared the awaitable: end as a closed coroutine does.
+                    _ => return Poll::Ready(Err(PyGeneratorExit::new_err(()))),
+                }
+            }
+        };
+        let handled = Handled::enter(channel, py);
+        let result = drive(&iterator, resume);
+        drop(handled);
+        let end = match result {
+            Ok(Driven::Yielded(value)) => {
+                channel.yielded.set(Some(value));
+                return Poll::Pending;
+            }
+            Ok(Driven::Returned(value)) => Ok(value),
+            Err(error) => Err(error),
+        };
+        let done = channel.awaiting.borrow_mut().take();
+        drop(done);
+        Poll::Ready(end)
+    }
+}
+
+enum Driven {
+    Yielded(Py<PyAny>),
+    Returned(Py<PyAny>),
+}
+
+/// The iterator behind an awaitable (PEP 492): a coroutine is its own.
+fn iterator_of<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let object = awaitable.as_ptr();
+    // SAFETY: the type check reads the type of a live object.
+    if unsafe { ffi::PyCoro_CheckExact(object) } != 0 {
+        return Ok(awaitable.clone());
+    }
+    // SAFETY:
+    // - `object` is live, so its type and that type's slots are, too.
+    // - The slot takes the object and returns a new reference, or null with an exception set.
+    unsafe {
+        let slots = (*ffi::Py_TYPE(object)).tp_as_async;
+        if let Some(get) = slots.as_ref().and_then(|slots| slots.am_await) {
+            return Bound::from_owned_ptr_or_err(awaitable.py(), get(object));
+        }
+    }
+    // A generator marked by `types.coroutine` is awaitable without the slot.
+    // SAFETY: the type check reads the type of a live object.
+    if unsafe { ffi::PyGen_CheckExact(object) } != 0 {
+        const ITERABLE_COROUTINE: u32 = 0x100; // inspect.CO_ITERABLE_COROUTINE
+        let flags: u32 = awaitable
+            .getattr("gi_code")?
+            .getattr("co_flags")?
+            .extract()?;
+        if flags & ITERABLE_COROUTINE != 0 {
+            return Ok(awaitable.clone());
+        }
+    }
+    Err(PyTypeError::new_err(format!(
+        "object {} can't be used in 'await' expression",
+        awaitable.get_type().name()?
+    )))
+}
+
+/// Resumes the iterator once.
+fn drive(iterator: &Bound<'_, PyAny>, resume: Resume) -> PyResult<Driven> {
+    let py = iterator.py();
+    match resume {
+        Resume::Send(value) => {
+            let value = value.unwrap_or_else(|| py.None());
+            let mut result = std::ptr::null_mut();
+            // SAFETY:
+            // - `iterator` and `value` are live for the call; `result` is a place to write one pointer to.
+            // - What is written there is a new reference, unless an exception is set.
+            unsafe {
+                match ffi::PyIter_Send(iterator.as_ptr(), value.as_ptr(), &mut result) {
+                    ffi::PySendResult::PYGEN_RETURN => Ok(Driven::Returned(
+                        Bound::from_owned_ptr_or_err(py, result)?.unbind(),
+                    )),
+                    ffi::PySendResult::PYGEN_NEXT => Ok(Driven::Yielded(
+                        Bound::from_owned_ptr_or_err(py, result)?.unbind(),
+                    )),
+                    ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
+                }
+            }
+        }
+        Resume::Throw(error) if error.is_instance_of::<PyGeneratorExit>(py) => {
+            // As `await` does: close what is being waited for, then go on with the exit.
+            if let Some(close) = iterator.getattr_opt(interned::close(py))? {
+                close.call0()?;
+            }
+            Err(error)
+        }
+        Resume::Throw(error) => {
+            let Some(throw) = iterator.getattr_opt(interned::throw(py))? else {
+                return Err(error);
+            };
+            match throw.call1((error.into_value(py),)) {
+                Ok(value) => Ok(Driven::Yielded(value.unbind())),
+                Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => {
+                    Ok(Driven::Returned(stop.value(py).getattr("value")?.unbind()))
+                }
+                Err(error) => Err(error),
+            }
+        }
+    }
+}
+
+/// Shows an exception as being handled while Python code runs, and takes it back.
+struct Handled<'py> {
+    before: Option<(Python<'py>, *mut ffi::PyObject)>,
+}
+
+impl<'py> Handled<'py> {
+    fn enter(channel: &'py Channel, py: Python<'py>) -> Self {
+        let handling = channel.handling.borrow();
+        let Some(exception) = handling.as_ref() else {
+            return Self { before: None };
+        };
+        // SAFETY:
+        // - The first call returns a new reference or null; it is given back to the interpreter when dropped.
+        // - The second takes a live exception object and keeps a reference of its own.
+        let before = unsafe {
+            let before = ffi::PyErr_GetHandledException();
+            ffi::PyErr_SetHandledException(exception.as_ptr());
+            before
+        };
+        Self {
+            before: Some((py, before)),
+        }
+    }
+}
+
+impl Drop for Handled<'_> {
+    fn drop(&mut self) {
+        if let Some((_py, before)) = self.before.take() {
+            // SAFETY: `before` is null or the reference that `enter` got and still owns, given up here.
+            unsafe {
+                ffi::PyErr_SetHandledException(before);
+                ffi::Py_XDECREF(before);
+            }
+        }
+    }
+}
+
+/// Turns a panic inside `future` into an exception, so that it is answered and logged like any other.
+pub fn guard<F: Future<Output = PyResult<T>>, T>(future: F) -> impl Future<Output = PyResult<T>> {
+    Guard { future }
+}
+
+struct Guard<F> {
+    future: F,
+}
+
+impl<F: Future<Output = PyResult<T>>, T> Future for Guard<F> {
+    type Output = PyResult<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: a projection to the only field, which is moved neither here nor by anything else.
+        let future = unsafe { self.map_unchecked_mut(|guard| &mut guard.future) };
+        catch_unwind(AssertUnwindSafe(|| future.poll(context)))
+            .unwrap_or_else(|panic: Box<dyn Any + Send>| Poll::Ready(Err(panicked(&*panic))))
+    }
+}

@@ -1,0 +1,135 @@
+//! Stage: calling what the user wrote: coroutine functions in place, plain functions in worker threads, generators up to
+//! their `yield`.
+
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::awaitable::{Held, wait};
+use crate::connection::{Connection, Exit, Lifetime};
+use crate::plan::{Calling, Node};
+use crate::{imports, interned};
+
+/// Calls with keyword arguments given in the order of their names.
+pub fn invoke<'py>(
+    call: &Bound<'py, PyAny>,
+    arguments: &[Bound<'py, PyAny>],
+    names: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if arguments.is_empty() {
+        return call.call0();
+    }
+    if arguments.len() != names.len() {
+        return Err(PyRuntimeError::new_err(
+            "forzium: a callable has as many arguments as names; please report this",
+        ));
+    }
+    // SAFETY:
+    // - `Bound` is a transparent wrapper of a non-null object pointer, so the slice is an array of live objects, borrowed
+    //   for the length of the call.
+    // - All are keyword arguments: none is positional, and there is one for each name in the tuple, as checked above.
+    unsafe {
+        let result =
+            ffi::PyObject_Vectorcall(call.as_ptr(), arguments.as_ptr().cast(), 0, names.as_ptr());
+        Bound::from_owned_ptr_or_err(call.py(), result)
+    }
+}
+
+/// Calls a dependency or an endpoint and gives its value.
+///
+/// *When cancelled here*: what is thrown reaches the user's code; a worker thread is left to finish.
+pub async fn run<'c>(
+    connection: &'c Connection,
+    node: &'c Node,
+    arguments: Vec<Bound<'c, PyAny>>,
+) -> PyResult<Py<PyAny>> {
+    if let Some(limit) = &node.limit {
+        return limited(connection, node, arguments, limit).await;
+    }
+    unlimited(connection, node, arguments).await
+}
+
+async fn unlimited<'c>(
+    connection: &'c Connection,
+    node: &'c Node,
+    arguments: Vec<Bound<'c, PyAny>>,
+) -> PyResult<Py<PyAny>> {
+    let py = connection.py();
+    let (call, names) = (node.call.bind(py), node.names.bind(py));
+    match node.calling {
+        Calling::Async => {
+            let waiting = invoke(call, &arguments, names)?;
+            drop(arguments);
+            wait(connection.channel(), waiting).await
+        }
+        Calling::Sync => {
+            let waiting =
+                imports::run_in_thread(py)?.call1((call, names, PyTuple::new(py, arguments)?))?;
+            wait(connection.channel(), waiting).await
+        }
+        Calling::Stream => invoke(call, &arguments, names).map(Bound::unbind),
+        Calling::AsyncGenerator => {
+            let generator = invoke(call, &arguments, names)?;
+            drop(arguments);
+            let waiting = generator.call_method0(interned::anext(py))?;
+            match wait(connection.channel(), waiting).await {
+                Ok(value) => {
+                    keep(
+                        connection,
+                        node.lifetime,
+                        Exit::AsyncGenerator(generator.unbind()),
+                    );
+                    Ok(value)
+                }
+                Err(stop) if stop.is_instance_of::<PyStopAsyncIteration>(py) => {
+                    Err(PyRuntimeError::new_err("generator didn't yield"))
+                }
+                Err(error) => Err(error),
+            }
+        }
+        Calling::Generator => {
+            let generator = invoke(call, &arguments, names)?;
+            drop(arguments);
+            let waiting = imports::enter_sync_generator(py)?.call1((&generator,))?;
+            let value = wait(connection.channel(), waiting).await?;
+            keep(
+                connection,
+                node.lifetime,
+                Exit::Generator(generator.unbind()),
+            );
+            Ok(value)
+        }
+    }
+}
+
+/// The same under `Depends(max_concurrency=...)`: no more at once than the semaphore lets through.
+async fn limited<'c>(
+    connection: &'c Connection,
+    node: &'c Node,
+    arguments: Vec<Bound<'c, PyAny>>,
+    limit: &Py<PyAny>,
+) -> PyResult<Py<PyAny>> {
+    let py = connection.py();
+    let semaphore = limit
+        .bind(py)
+        .call_method0(pyo3::intern!(py, "get_semaphore"))?;
+    let waiting = semaphore.call_method0(pyo3::intern!(py, "acquire"))?;
+    wait(connection.channel(), waiting).await?;
+    let held_while_used = matches!(node.calling, Calling::Generator | Calling::AsyncGenerator);
+    if held_while_used {
+        keep(connection, node.lifetime, Exit::Release(semaphore.unbind()));
+        return unlimited(connection, node, arguments).await;
+    }
+    let result = unlimited(connection, node, arguments).await;
+    semaphore.call_method0(pyo3::intern!(py, "release"))?;
+    result
+}
+
+fn keep(connection: &Connection, lifetime: Lifetime, exit: Exit) {
+    let mut vault = connection.vault.borrow_mut();
+    match lifetime {
+        Lifetime::Function => vault.function_exits.push(exit),
+        Lifetime::Request => vault.request_exits.push(exit),
+    }
+}

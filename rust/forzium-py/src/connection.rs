@@ -1,0 +1,390 @@
+//! Foundation: one connection as the stages see it.
+//!
+//! A stage reads the request through this and not through the ASGI dict, so that another transport can feed the same
+//! plan later. It also keeps what a request owns in Python while its machine waits: values of dependencies, what has
+//! to be cleaned up, the `Request` object once somebody asked for it.
+//!
+//! Not here: reading the ASGI dict for the first time (stage `scope`), matching, validating.
+
+use std::cell::{Cell, RefCell};
+
+use forzium_core::{cookie, urlencoded};
+use pyo3::PyTraverseError;
+use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+
+use crate::awaitable::{Channel, Held, attached};
+use crate::{imports, interned};
+
+/// What is to be undone when a dependency's lifetime ends.
+pub enum Exit {
+    /// An async generator that stands at its `yield`.
+    AsyncGenerator(Py<PyAny>),
+    /// A generator that stands at its `yield` and runs in worker threads.
+    Generator(Py<PyAny>),
+    /// A semaphore of `Depends(max_concurrency=...)` to give back.
+    Release(Py<PyAny>),
+    /// An `AsyncExitStack`.
+    Stack(Py<PyAny>),
+    /// The cancel scope that shields the clean-up of async generators.
+    Shield(Py<PyAny>),
+}
+
+impl Exit {
+    pub fn object(&self) -> &Py<PyAny> {
+        match self {
+            Self::AsyncGenerator(object)
+            | Self::Generator(object)
+            | Self::Release(object)
+            | Self::Stack(object)
+            | Self::Shield(object) => object,
+        }
+    }
+}
+
+/// How long what a dependency yields lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until the endpoint has returned.
+    Function,
+    /// Until the response has been sent.
+    Request,
+}
+
+/// The Python objects of a request that outlive a wait.
+#[derive(Default)]
+pub struct Vault {
+    /// The values of the dependencies, by slot.
+    pub values: Vec<Option<Py<PyAny>>>,
+    /// The validation errors so far.
+    pub errors: Vec<Py<PyAny>>,
+    /// The bytes of the body.
+    pub raw_body: Option<Py<PyAny>>,
+    /// The body: parsed JSON, a form, or the raw bytes.
+    pub body: Option<Py<PyAny>>,
+    /// The `Response` handed to dependencies and the endpoint, for headers and status.
+    pub response: Option<Py<PyAny>>,
+    /// The `BackgroundTasks` handed out.
+    pub background: Option<Py<PyAny>>,
+    pub function_exits: Vec<Exit>,
+    pub request_exits: Vec<Exit>,
+    /// The cancel scope among the exits.
+    pub shield: Option<Py<PyAny>>,
+    /// What is being sent: status, headers, body.
+    pub outgoing: Option<Py<PyAny>>,
+    /// Closed when the request has ended, whatever happened: uploaded files.
+    pub closing: Option<Py<PyAny>>,
+}
+
+/// One HTTP request or WebSocket connection.
+pub struct Connection {
+    channel: Channel,
+    scope: Py<PyDict>,
+    receive: Py<PyAny>,
+    send: Py<PyAny>,
+    /// Whether this is a WebSocket.
+    pub websocket: bool,
+    /// Whether `http.response.start` has been sent.
+    pub started: Cell<bool>,
+    /// The Python `Request` or `WebSocket`.
+    request: RefCell<Option<Py<PyAny>>>,
+    pub vault: RefCell<Vault>,
+}
+
+impl Connection {
+    pub fn new(
+        scope: Bound<'_, PyDict>,
+        receive: Bound<'_, PyAny>,
+        send: Bound<'_, PyAny>,
+        websocket: bool,
+    ) -> Self {
+        Self {
+            websocket,
+            channel: Channel::default(),
+            scope: scope.unbind(),
+            receive: receive.unbind(),
+            send: send.unbind(),
+            started: Cell::new(false),
+            request: RefCell::new(None),
+            vault: RefCell::new(Vault::default()),
+        }
+    }
+
+    /// A connection around a `Request` or `WebSocket` that Python code made.
+    pub fn around(request: Bound<'_, PyAny>, websocket: bool) -> PyResult<Self> {
+        let scope = request.getattr("scope")?.cast_into::<PyDict>()?;
+        let receive = request.getattr("_receive")?;
+        let send = request.getattr("_send")?;
+        let connection = Self::new(scope, receive, send, websocket);
+        *connection.request.borrow_mut() = Some(request.unbind());
+        Ok(connection)
+    }
+
+    /// The interpreter, inside the machine of this connection.
+    #[inline]
+    pub fn py(&self) -> Python<'_> {
+        attached(&self.channel)
+    }
+
+    pub fn scope(&self) -> &Bound<'_, PyDict> {
+        self.scope.bind(self.py())
+    }
+
+    pub fn receive(&self) -> &Bound<'_, PyAny> {
+        self.receive.bind(self.py())
+    }
+
+    pub fn send(&self) -> &Bound<'_, PyAny> {
+        self.send.bind(self.py())
+    }
+
+    /// The Python `Request`, made when first asked for.
+    pub fn request(&self) -> PyResult<Bound<'_, PyAny>> {
+        self.request_of(imports::request(self.py())?)
+    }
+
+    /// The Python `WebSocket`, made when first asked for.
+    pub fn websocket(&self) -> PyResult<Bound<'_, PyAny>> {
+        self.request_of(imports::websocket(self.py())?)
+    }
+
+    fn request_of<'c>(&'c self, class: &Bound<'c, PyAny>) -> PyResult<Bound<'c, PyAny>> {
+        let py = self.py();
+        if let Some(request) = self.request.borrow().as_ref() {
+            return Ok(request.bind(py).clone());
+        }
+        let request = class.call1((self.scope(), self.receive(), self.send()))?;
+        if let Some(body) = &self.vault.borrow().raw_body {
+            request.setattr(interned::validated_body(py), body)?;
+        }
+        *self.request.borrow_mut() = Some(request.clone().unbind());
+        Ok(request)
+    }
+
+    /// Keeps the bytes of the body for a `Request` that is made later: it can be read only once.
+    pub fn set_raw_body(&self, body: Bound<'_, PyBytes>) {
+        self.vault.borrow_mut().raw_body = Some(body.into_any().unbind());
+    }
+
+    /// The Python `Request` or `WebSocket`, if somebody has asked for it.
+    pub fn existing_request(&self) -> Option<Bound<'_, PyAny>> {
+        self.request
+            .borrow()
+            .as_ref()
+            .map(|request| request.bind(self.py()).clone())
+    }
+
+    /// A value of the scope that the ASGI specification requires.
+    ///
+    /// Errors: `KeyError` naming the key.
+    pub fn required<'c>(&'c self, key: &Bound<'c, PyString>) -> PyResult<Bound<'c, PyAny>> {
+        self.scope()
+            .get_item(key)?
+            .ok_or_else(|| PyKeyError::new_err(format!("ASGI scope: the key '{key}' is missing")))
+    }
+
+    /// The value of a path parameter, converted by its convertor.
+    pub fn path_param<'c>(
+        &'c self,
+        name: &Bound<'c, PyString>,
+    ) -> PyResult<Option<Bound<'c, PyAny>>> {
+        match self.scope().get_item(interned::path_params(self.py()))? {
+            Some(params) => params.cast::<PyDict>()?.get_item(name),
+            None => Ok(None),
+        }
+    }
+
+    fn query_string(&self) -> PyResult<Option<Bound<'_, PyBytes>>> {
+        match self.scope().get_item(interned::query_string(self.py()))? {
+            None => Ok(None),
+            Some(query) => query.cast_into::<PyBytes>().map(Some).map_err(|error| {
+                let found = error.into_inner();
+                PyTypeError::new_err(format!(
+                    "ASGI scope: expected 'query_string' to be bytes, but found {found:?}"
+                ))
+            }),
+        }
+    }
+
+    /// The last value of a query parameter: where a name comes twice the later one counts.
+    pub fn query_param(&self, name: &str) -> PyResult<Option<Bound<'_, PyString>>> {
+        let Some(query) = self.query_string()? else {
+            return Ok(None);
+        };
+        let last = urlencoded::pairs(query.as_bytes())
+            .filter(|(found, _)| found == name)
+            .last();
+        Ok(last.map(|(_, value)| PyString::new(self.py(), &value)))
+    }
+
+    /// All values of a query parameter, in order.
+    pub fn query_params(&self, name: &str) -> PyResult<Bound<'_, PyList>> {
+        let values = PyList::empty(self.py());
+        if let Some(query) = self.query_string()? {
+            for (_, value) in urlencoded::pairs(query.as_bytes()).filter(|(found, _)| found == name)
+            {
+                values.append(value.as_ref())?;
+            }
+        }
+        Ok(values)
+    }
+
+    /// Calls `each` with the value of every header of that (lower case) name until it returns false.
+    fn headers(&self, name: &[u8], mut each: impl FnMut(&[u8]) -> PyResult<bool>) -> PyResult<()> {
+        let py = self.py();
+        let headers = self.required(interned::headers(py))?;
+        let headers = match headers.cast_into::<PyList>() {
+            Ok(headers) => headers,
+            Err(error) => {
+                // Any iterable of pairs will do for ASGI; it may be one that can be read only once.
+                let headers = PyList::empty(py);
+                for pair in error.into_inner().try_iter()? {
+                    headers.append(pair?)?;
+                }
+                self.scope().set_item(interned::headers(py), &headers)?;
+                headers
+            }
+        };
+        for pair in headers.iter() {
+            let (key, value) = match pair.cast::<PyTuple>() {
+                Ok(pair) if pair.len() == 2 => (pair.get_item(0)?, pair.get_item(1)?),
+                _ => (
+                    pair.get_item(0).map_err(not_a_pair)?,
+                    pair.get_item(1).map_err(not_a_pair)?,
+                ),
+            };
+            let (Ok(key), Ok(value)) = (key.cast::<PyBytes>(), value.cast::<PyBytes>()) else {
+                return Err(PyTypeError::new_err(
+                    "ASGI scope: expected 'headers' to hold pairs of bytes, but found something else",
+                ));
+            };
+            if key.as_bytes() == name && !each(value.as_bytes())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first value of a header, as latin-1 text.
+    pub fn header(&self, name: &[u8]) -> PyResult<Option<Bound<'_, PyString>>> {
+        let mut first = None;
+        self.headers(name, |value| {
+            first = Some(latin1(self.py(), value));
+            Ok(false)
+        })?;
+        Ok(first)
+    }
+
+    /// The first value of a header, given to `read` as bytes.
+    pub fn header_bytes<T>(&self, name: &[u8], read: impl Fn(&[u8]) -> T) -> PyResult<Option<T>> {
+        let mut first = None;
+        self.headers(name, |value| {
+            first = Some(read(value));
+            Ok(false)
+        })?;
+        Ok(first)
+    }
+
+    /// All values of a header, in order.
+    pub fn headers_all(&self, name: &[u8]) -> PyResult<Bound<'_, PyList>> {
+        let values = PyList::empty(self.py());
+        self.headers(name, |value| {
+            values.append(latin1(self.py(), value)).map(|()| true)
+        })?;
+        Ok(values)
+    }
+
+    /// The value of a cookie: where a name comes twice the later one counts.
+    pub fn cookie(&self, name: &str) -> PyResult<Option<Bound<'_, PyString>>> {
+        let mut found = None;
+        self.headers(b"cookie", |header| {
+            let header = text_of_latin1(header);
+            if let Some((_, value)) = cookie::pairs(&header)
+                .filter(|(key, _)| *key == name)
+                .last()
+            {
+                found = Some(PyString::new(self.py(), &value));
+            }
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+}
+
+fn not_a_pair(_: PyErr) -> PyErr {
+    PyTypeError::new_err(
+        "ASGI scope: expected 'headers' to hold pairs of bytes, but found something else",
+    )
+}
+
+fn text_of_latin1(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => text.into(),
+        _ => bytes
+            .iter()
+            .copied()
+            .map(char::from)
+            .collect::<String>()
+            .into(),
+    }
+}
+
+fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    PyString::new(py, &text_of_latin1(bytes))
+}
+
+impl Held for Connection {
+    fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.scope)?;
+        visit.call(&self.receive)?;
+        visit.call(&self.send)?;
+        if let Ok(request) = self.request.try_borrow() {
+            visit.call(&*request)?;
+        }
+        if let Ok(vault) = self.vault.try_borrow() {
+            for value in &vault.values {
+                visit.call(value)?;
+            }
+            for error in &vault.errors {
+                visit.call(error)?;
+            }
+            for held in [
+                &vault.body,
+                &vault.response,
+                &vault.background,
+                &vault.outgoing,
+                &vault.closing,
+                &vault.shield,
+                &vault.raw_body,
+            ] {
+                visit.call(held)?;
+            }
+            for exit in vault.function_exits.iter().chain(&vault.request_exits) {
+                visit.call(exit.object())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&self) {
+        self.channel.clear();
+        let request = self
+            .request
+            .try_borrow_mut()
+            .ok()
+            .and_then(|mut request| request.take());
+        let vault = self
+            .vault
+            .try_borrow_mut()
+            .ok()
+            .map(|mut vault| std::mem::take(&mut *vault));
+        // Dropped here, after the cells are free again: a destructor may run Python code.
+        drop((request, vault));
+    }
+}

@@ -1,0 +1,183 @@
+//! Protocols: from an exception to a response, through the handlers that the user registered.
+//!
+//! Source: Starlette's `wrap_app_handling_exceptions`: by status for an `HTTPException`, else by class along the MRO;
+//! an exception after the response has started cannot be answered any more.
+
+use std::rc::Rc;
+
+use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+
+use crate::awaitable::{Held, wait};
+use crate::connection::Connection;
+use crate::json::Rules;
+use crate::{imports, interned, json, message, send, serialize};
+
+/// Answers an exception, or gives it back.
+pub async fn handle(connection: &Rc<Connection>, error: PyErr) -> PyResult<()> {
+    let py = connection.py();
+    if !error.is_instance_of::<PyException>(py) {
+        return Err(error);
+    }
+    let exception = error.value(py).clone();
+    let Some(handler) = handler_of(connection, exception.as_any())? else {
+        return Err(error);
+    };
+    if connection.started.get() {
+        let late =
+            PyRuntimeError::new_err("Caught handled exception, but response already started.");
+        late.set_cause(py, Some(error));
+        return Err(late);
+    }
+    if !connection.websocket && handler.is(imports::http_exception_handler(py)?) {
+        answer_http_exception(connection, exception.as_any()).await?;
+    } else if !connection.websocket && handler.is(imports::validation_exception_handler(py)?) {
+        answer_validation_error(connection, exception.as_any()).await?;
+    } else {
+        let request = if connection.websocket {
+            connection.websocket()?
+        } else {
+            connection.request()?
+        };
+        connection
+            .channel()
+            .set_handling(Some(exception.clone().into_any().unbind()));
+        let response = called(connection, &handler, &request, exception.as_any()).await;
+        connection.channel().set_handling(None);
+        let response = response?.into_bound(py);
+        if !response.is_none() {
+            send::response(connection, &response).await?;
+        }
+    }
+    // An exception object that is raised again and again would collect the frames of every request.
+    exception.setattr(pyo3::intern!(py, "__traceback__"), py.None())?;
+    Ok(())
+}
+
+async fn called(
+    connection: &Connection,
+    handler: &Bound<'_, PyAny>,
+    request: &Bound<'_, PyAny>,
+    exception: &Bound<'_, PyAny>,
+) -> PyResult<Py<PyAny>> {
+    let py = connection.py();
+    let waiting = if imports::is_async_callable(py)?
+        .call1((handler,))?
+        .is_truthy()?
+    {
+        handler.call1((request, exception))?
+    } else {
+        imports::call_handler_in_thread(py)?.call1((handler, request, exception))?
+    };
+    wait(connection.channel(), waiting).await
+}
+
+/// The handler registered for an exception.
+fn handler_of<'c>(
+    connection: &'c Connection,
+    exception: &Bound<'c, PyAny>,
+) -> PyResult<Option<Bound<'c, PyAny>>> {
+    let py = connection.py();
+    let Some(handlers) = connection
+        .scope()
+        .get_item(interned::exception_handlers(py))?
+    else {
+        return Ok(None);
+    };
+    let (by_class, by_status) = handlers.extract::<(Bound<'_, PyDict>, Bound<'_, PyDict>)>()?;
+    if !by_status.is_empty() && exception.is_instance(imports::http_exception(py)?)? {
+        let status = exception.getattr(interned::status_code(py))?;
+        if let Some(handler) = by_status.get_item(status)? {
+            return Ok(Some(handler));
+        }
+    }
+    let class: Bound<'_, PyType> = exception.get_type();
+    for class in class.mro().iter() {
+        if let Some(handler) = by_class.get_item(class)? {
+            return Ok(Some(handler));
+        }
+    }
+    Ok(None)
+}
+
+/// What `http_exception_handler` answers, without the detour through a `JSONResponse`.
+async fn answer_http_exception(
+    connection: &Rc<Connection>,
+    exception: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = connection.py();
+    let status = exception
+        .getattr(interned::status_code(py))?
+        .extract::<u16>()?;
+    let extra = exception.getattr(interned::headers(py))?;
+    if !extra.is_none() || !serialize::allows_body(status) {
+        // Headers of the user's may replace ours: the response class knows how.
+        let request = connection.request()?;
+        let waiting = imports::http_exception_handler(py)?.call1((request, exception))?;
+        let response = wait(connection.channel(), waiting).await?;
+        return send::response(connection, response.bind(py)).await;
+    }
+    let content = PyDict::new(py);
+    content.set_item(
+        interned::detail(py),
+        exception.getattr(interned::detail(py))?,
+    )?;
+    let body = json::dumps(
+        py,
+        content.as_any(),
+        Rules::Plain {
+            default: None,
+            foreign: None,
+        },
+    )?
+    .into_bound(py);
+    let headers =
+        message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
+    send::written(connection, status, &headers, &body).await
+}
+
+/// What `request_validation_exception_handler` answers.
+async fn answer_validation_error(
+    connection: &Rc<Connection>,
+    exception: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    const UNPROCESSABLE: u16 = 422;
+    let py = connection.py();
+    let content = PyDict::new(py);
+    content.set_item(
+        interned::detail(py),
+        exception.call_method0(interned::errors(py))?,
+    )?;
+    let body = json::dumps(
+        py,
+        content.as_any(),
+        Rules::Jsonable {
+            encoder: imports::jsonable_encoder(py)?,
+        },
+    )?
+    .into_bound(py);
+    let headers =
+        message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
+    send::written(connection, UNPROCESSABLE, &headers, &body).await
+}
+
+/// The exception for a path nothing answers; a plain answer outside an application.
+pub async fn not_found(connection: &Rc<Connection>) -> PyResult<()> {
+    const NOT_FOUND: u16 = 404;
+    let py = connection.py();
+    if connection.scope().contains(interned::app(py))? {
+        return Err(PyErr::from_value(
+            imports::http_exception(py)?.call1((NOT_FOUND,))?,
+        ));
+    }
+    let response = imports::plain_text(py)?.call1((PyString::new(py, "Not Found"), NOT_FOUND))?;
+    send::response(connection, &response).await
+}
+
+/// `(exception_handlers, status_handlers)` as the scope carries them.
+pub fn set_handlers(connection: &Connection, handlers: &Bound<'_, PyTuple>) -> PyResult<()> {
+    connection
+        .scope()
+        .set_item(interned::exception_handlers(connection.py()), handlers)
+}

@@ -1,0 +1,325 @@
+//! Protocols: an HTTP request, from the scope to the last message.
+//!
+//! `scope → route → extract → solve → call → serialize → send`. Routing is here; the stages from `extract` to
+//! `serialize` follow one another in `pipeline`; sending, clean-up and exception handlers are here again.
+
+use std::rc::Rc;
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::awaitable::{Held, guard, wait};
+use crate::connection::{Connection, Lifetime};
+use crate::plan::Plan;
+use crate::route::{Match, Table};
+use crate::serialize::Outgoing;
+use crate::{failure, imports, interned, pipeline, scope, send, solve, websocket};
+
+/// Finds the route that answers and lets it.
+///
+/// Source: Starlette's `Router.app` with FastAPI's additions: the first full match, else the first partial one, else a
+/// redirect to the path with or without its last slash, else routes of low priority, else the default.
+pub async fn dispatch(
+    connection: &Rc<Connection>,
+    router: &Py<PyAny>,
+    table: &Table,
+) -> PyResult<()> {
+    let py = connection.py();
+    let scope = connection.scope();
+    if !scope.contains(interned::router(py))? {
+        scope.set_item(interned::router(py), router)?;
+    }
+    if let Some(form_limits) = &table.form_limits {
+        form_limits.bind(py).call1((scope,))?;
+    }
+    let (path, start) = scope::route_path(connection)?;
+    let path = match path.to_cow() {
+        Ok(path) => path.into_owned(),
+        // A path with lone surrogates is none that a route can have.
+        Err(_) => return default(connection, table).await,
+    };
+    let method = match connection.websocket {
+        true => None,
+        false => Some(scope::method(connection)?.to_cow()?.into_owned()),
+    };
+    let method = method.as_deref().unwrap_or_default();
+    match table.route(connection, &path[start..], method, connection.websocket)? {
+        Match::Full(index, found) => {
+            let Some(entry) = table.entries.get(index) else {
+                return default(connection, table).await;
+            };
+            if entry.opaque {
+                return opaque(connection, table, index, found.bind(py)).await;
+            }
+            scope.set_item(interned::endpoint(py), &entry.endpoint)?;
+            scope.set_item(interned::path_params(py), found)?;
+            scope.set_item(interned::route(py), &entry.route)?;
+            set_context(connection, entry.context.as_ref())?;
+            let plan = entry.plan.get(py)?;
+            serve(connection, plan.get()).await
+        }
+        Match::Partial(index, found) => {
+            let Some(entry) = table.entries.get(index) else {
+                return default(connection, table).await;
+            };
+            if entry.opaque {
+                return opaque(connection, table, index, found.bind(py)).await;
+            }
+            scope.set_item(interned::endpoint(py), &entry.endpoint)?;
+            scope.set_item(interned::path_params(py), found)?;
+            scope.set_item(interned::route(py), &entry.route)?;
+            set_context(connection, entry.context.as_ref())?;
+            handed_over(connection, &entry.route).await
+        }
+        Match::None => {
+            if !connection.websocket
+                && table.redirect_slashes
+                && &path[start..] != "/"
+                && let Some(target) = redirect_target(connection, table, &path, start, method)?
+            {
+                let response = imports::redirect(py)?.call1((target,))?;
+                return send::response(connection, &response).await;
+            }
+            if let Some(low_priority) = &table.low_priority {
+                let waiting = low_priority.bind(py).call1((
+                    scope,
+                    connection.receive(),
+                    connection.send(),
+                ))?;
+                if wait(connection.channel(), waiting).await?.is_truthy(py)? {
+                    return Ok(());
+                }
+            }
+            default(connection, table).await
+        }
+    }
+}
+
+/// Puts the effective context of an included route where agents look for it.
+fn set_context(connection: &Connection, context: Option<&Py<PyAny>>) -> PyResult<()> {
+    let Some(context) = context else {
+        return Ok(());
+    };
+    let py = connection.py();
+    let own = fastapi_scope(connection)?;
+    own.set_item(interned::effective_route_context(py), context)
+}
+
+/// The part of the scope that is FastAPI's own.
+fn fastapi_scope(connection: &Connection) -> PyResult<Bound<'_, PyDict>> {
+    let py = connection.py();
+    if let Some(own) = connection.scope().get_item(interned::fastapi(py))? {
+        return Ok(own.cast_into::<PyDict>()?);
+    }
+    let own = PyDict::new(py);
+    connection.scope().set_item(interned::fastapi(py), &own)?;
+    Ok(own)
+}
+
+/// Calls a route that answers as plain ASGI.
+async fn opaque(
+    connection: &Rc<Connection>,
+    table: &Table,
+    index: usize,
+    child: &Bound<'_, PyDict>,
+) -> PyResult<()> {
+    let py = connection.py();
+    let Some(entry) = table.entries.get(index) else {
+        return Ok(());
+    };
+    let scope = connection.scope();
+    if table.marks_route {
+        scope.set_item(interned::route(py), &entry.route)?;
+    }
+    for (key, value) in child.iter() {
+        if key.eq(interned::fastapi(py))?
+            && let Ok(value) = value.cast::<PyDict>()
+        {
+            fastapi_scope(connection)?.update(value.as_mapping())?;
+            continue;
+        }
+        scope.set_item(key, value)?;
+    }
+    set_context(connection, entry.context.as_ref())?;
+    handed_over(connection, &entry.route).await
+}
+
+async fn handed_over(connection: &Rc<Connection>, route: &Py<PyAny>) -> PyResult<()> {
+    let py = connection.py();
+    let send: Bound<'_, PyAny> = if connection.websocket {
+        connection.send().clone()
+    } else {
+        send::sender(connection)?.into_any()
+    };
+    let waiting = route.bind(py).call_method1(
+        interned::handle(py),
+        (connection.scope(), connection.receive(), send),
+    )?;
+    wait(connection.channel(), waiting).await?;
+    Ok(())
+}
+
+async fn default(connection: &Rc<Connection>, table: &Table) -> PyResult<()> {
+    let Some(default) = &table.default else {
+        return failure::not_found(connection).await;
+    };
+    let py = connection.py();
+    let waiting =
+        default
+            .bind(py)
+            .call1((connection.scope(), connection.receive(), connection.send()))?;
+    wait(connection.channel(), waiting).await?;
+    Ok(())
+}
+
+/// The scope with the last slash added or taken away, if some route knows that path.
+fn redirect_target<'c>(
+    connection: &'c Rc<Connection>,
+    table: &Table,
+    path: &str,
+    start: usize,
+    method: &str,
+) -> PyResult<Option<Bound<'c, PyDict>>> {
+    let py = connection.py();
+    let other = match path.ends_with('/') {
+        true => path.trim_end_matches('/').to_owned(),
+        false => format!("{path}/"),
+    };
+    if !table.may_know(other.get(start..).unwrap_or_default()) {
+        return Ok(None);
+    }
+    let target = connection.scope().copy()?;
+    target.set_item(interned::path(py), PyString::new(py, &other))?;
+    let probe = Connection::new(
+        target.clone(),
+        connection.receive().clone(),
+        connection.send().clone(),
+        false,
+    );
+    let (_, start) = scope::route_path(&probe)?;
+    let known = table.knows(&probe, other.get(start..).unwrap_or_default(), method)?;
+    Ok(known.then_some(target))
+}
+
+/// Carries out a native route: the plan, the response, clean-up, exception handlers.
+async fn serve(connection: &Rc<Connection>, plan: &Plan) -> PyResult<()> {
+    let served = if connection.websocket {
+        guard(websocket::converse(connection, plan)).await
+    } else {
+        guard(answer(connection, plan)).await
+    };
+    let handled = match served {
+        Ok(()) => Ok(()),
+        Err(error) => failure::handle(connection, error).await,
+    };
+    close_files(connection).await?;
+    handled
+}
+
+/// Closes what was opened for reading the body.
+async fn close_files(connection: &Connection) -> PyResult<()> {
+    let py = connection.py();
+    let closing = connection.vault.borrow_mut().closing.take();
+    if let Some(closing) = closing {
+        let waiting = closing.bind(py).call_method0(interned::close(py))?;
+        wait(connection.channel(), waiting).await?;
+    }
+    Ok(())
+}
+
+/// Everything between the match and the exception handlers: what FastAPI's `request_response` encloses.
+async fn answer(connection: &Rc<Connection>, plan: &Plan) -> PyResult<()> {
+    let executed = pipeline::execute(connection, plan).await;
+    let (outgoing, failed) = match executed {
+        Ok(outgoing) => (Some(outgoing), None),
+        Err(error) => (None, Some(error)),
+    };
+    let mut failed = solve::unwind(connection, Lifetime::Function, failed).await;
+    if failed.is_none() {
+        failed = match outgoing {
+            Some(outgoing) => deliver(connection, outgoing).await.err(),
+            None => Some(swallowed(connection)?),
+        };
+    }
+    let had_failed = failed.is_some();
+    match solve::unwind(connection, Lifetime::Request, failed).await {
+        Some(error) => Err(error),
+        None if had_failed => Err(swallowed(connection)?),
+        None => Ok(()),
+    }
+}
+
+/// The error for a dependency that swallowed the exception without which there is no response.
+fn swallowed(connection: &Connection) -> PyResult<PyErr> {
+    Ok(PyErr::from_value(
+        imports::swallowed(connection.py())?.call0()?,
+    ))
+}
+
+/// Sends a response and runs its background tasks.
+async fn deliver(connection: &Rc<Connection>, outgoing: Outgoing) -> PyResult<()> {
+    let py = connection.py();
+    match outgoing {
+        Outgoing::Written {
+            status,
+            headers,
+            body,
+            background,
+        } => {
+            send::written(connection, status, headers.bind(py), body.bind(py)).await?;
+            match background {
+                Some(tasks) => send::background(connection, tasks.bind(py)).await,
+                None => Ok(()),
+            }
+        }
+        Outgoing::Response => {
+            let response = connection.vault.borrow_mut().outgoing.take();
+            match response {
+                Some(response) => send::response(connection, response.bind(py)).await,
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// The whole of a request to an application without middleware of the user's: exception handlers around the router,
+/// the 500 around those.
+pub async fn application(
+    connection: &Rc<Connection>,
+    router: &Py<PyAny>,
+    table: &Table,
+    errors: &Py<PyAny>,
+) -> PyResult<()> {
+    let py = connection.py();
+    let mut result = guard(dispatch(connection, router, table)).await;
+    if let Err(error) = result {
+        result = guard(failure::handle(connection, error)).await;
+    }
+    let Err(error) = result else { return Ok(()) };
+    if connection.websocket || !error.is_instance_of::<PyException>(py) {
+        return Err(error);
+    }
+    // The answer is a courtesy; the exception itself goes on to the server, which logs it.
+    let value = error.value(py);
+    connection
+        .channel()
+        .set_handling(Some(value.clone().into_any().unbind()));
+    let respond = errors.bind(py).call_method1(
+        pyo3::intern!(py, "respond"),
+        (
+            connection.scope(),
+            connection.receive(),
+            connection.send(),
+            value,
+            connection.started.get(),
+        ),
+    );
+    let responded = match respond {
+        Ok(waiting) => wait(connection.channel(), waiting).await.map(drop),
+        Err(error) => Err(error),
+    };
+    connection.channel().set_handling(None);
+    responded?;
+    Err(error)
+}

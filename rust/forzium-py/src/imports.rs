@@ -1,0 +1,59 @@
+//! Foundation: the Python objects the core calls, imported once, on first use.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+macro_rules! imports {
+    ($($function:ident = $module:literal, $name:literal),+ $(,)?) => {
+        $(
+            pub fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+                static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                CELL.get_or_try_init(py, || Ok(py.import($module)?.getattr($name)?.unbind())).map(|cell| cell.bind(py))
+            }
+        )+
+    };
+}
+
+imports! {
+    compile_app = "forzium._compile", "compile_app",
+    compile_router = "forzium._compile", "compile_router",
+    redirect = "forzium._compile.runtime", "redirect",
+    plain_text = "forzium._compile.runtime", "plain_text",
+    call_handler_in_thread = "forzium._compile.runtime", "call_handler_in_thread",
+    run_in_thread = "forzium._compile.runtime", "run_in_thread",
+    enter_sync_generator = "forzium._compile.runtime", "enter_sync_generator",
+    exit_sync_generator = "forzium._compile.runtime", "exit_sync_generator",
+    throw_into = "forzium._compile.runtime", "throw_into",
+    injected_response = "forzium._compile.runtime", "injected_response",
+    located_errors = "forzium._compile.runtime", "located_errors",
+    read_form = "forzium._compile.runtime", "read_form",
+    read_request_body = "forzium._compile.runtime", "read_request_body",
+    serialize_general = "forzium._compile.runtime", "serialize_general",
+    validate_in_thread = "forzium._compile.runtime", "validate_in_thread",
+    json_invalid = "forzium._compile.runtime", "json_invalid",
+    body_unreadable = "forzium._compile.runtime", "body_unreadable",
+    request_invalid = "forzium._compile.runtime", "request_invalid",
+    websocket_invalid = "forzium._compile.runtime", "websocket_invalid",
+    response_invalid = "forzium._compile.runtime", "response_invalid",
+    swallowed = "forzium._compile.runtime", "swallowed",
+    jsonable_encoder = "forzium.encoders", "jsonable_encoder",
+    request = "forzium.requests", "Request",
+    client_disconnect = "forzium.requests", "ClientDisconnect",
+    websocket = "forzium.websockets", "WebSocket",
+    response = "forzium.responses", "Response",
+    json_response = "forzium.responses", "JSONResponse",
+    html_response = "forzium.responses", "HTMLResponse",
+    plain_text_response = "forzium.responses", "PlainTextResponse",
+    redirect_response = "forzium.responses", "RedirectResponse",
+    background_tasks = "forzium.background", "BackgroundTasks",
+    security_scopes = "forzium.security.oauth2", "SecurityScopes",
+    http_exception = "forzium.exceptions", "StarletteHTTPException",
+    http_exception_handler = "forzium.exception_handlers", "http_exception_handler",
+    validation_exception_handler = "forzium.exception_handlers", "request_validation_exception_handler",
+    is_async_callable = "forzium._utils", "is_async_callable",
+    validation_error = "pydantic_core", "ValidationError",
+    exit_stack = "contextlib", "AsyncExitStack",
+    written_response = "forzium._compile.runtime", "written_response",
+    push_exits = "forzium._compile.runtime", "push_exits",
+    cancel_scope = "anyio", "CancelScope",
+}

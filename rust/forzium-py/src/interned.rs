@@ -1,0 +1,65 @@
+//! Foundation: every Python string the request path looks up or compares, interned once. Nothing else.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+macro_rules! names {
+    ($($function:ident = $text:literal),+ $(,)?) => {
+        $(
+            #[inline]
+            pub fn $function(py: Python<'_>) -> &Bound<'_, PyString> {
+                intern!(py, $text)
+            }
+        )+
+    };
+}
+
+names! {
+    app = "app",
+    app_root_path = "app_root_path",
+    background = "background",
+    body = "body",
+    close = "close",
+    detail = "detail",
+    effective_route_context = "effective_route_context",
+    endpoint = "endpoint",
+    errors = "errors",
+    exception_handlers = "starlette.exception_handlers",
+    fastapi = "fastapi",
+    from_attributes = "from_attributes",
+    function_stack = "fastapi_function_astack",
+    get = "get",
+    getlist = "getlist",
+    handle = "handle",
+    headers = "headers",
+    http = "http",
+    http_disconnect = "http.disconnect",
+    http_request = "http.request",
+    http_response_body = "http.response.body",
+    http_response_start = "http.response.start",
+    lifespan = "lifespan",
+    matches = "matches",
+    method = "method",
+    middleware_stack = "fastapi_middleware_astack",
+    more_body = "more_body",
+    path = "path",
+    path_params = "path_params",
+    query_string = "query_string",
+    raw = "raw",
+    raw_headers = "raw_headers",
+    render = "render",
+    request_stack = "fastapi_inner_astack",
+    root_path = "root_path",
+    route = "route",
+    router = "router",
+    send = "send",
+    status = "status",
+    status_code = "status_code",
+    throw = "throw",
+    r#type = "type",
+    validated_body = "_body",
+    websocket = "websocket",
+    anext = "__anext__",
+    call = "__call__",
+}

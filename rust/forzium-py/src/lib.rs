@@ -1,0 +1,49 @@
+//! `forzium._forzium`: the ASGI callable. This file is the list of modules and nothing else.
+//!
+//! Layers, from the ground up; a module uses only what stands above it in this list (a test holds the order).
+
+// 1. Foundations.
+mod awaitable;
+mod connection;
+mod imports;
+mod interned;
+pub mod json;
+mod message;
+mod plan;
+// 2. Stages: none knows another.
+mod call;
+mod extract;
+mod route;
+mod scope;
+mod send;
+mod serialize;
+mod solve;
+// 3. Protocols: they know the order of the stages.
+mod failure;
+mod http;
+mod pipeline;
+mod websocket;
+// 4. What Python calls.
+mod app;
+mod text;
+
+use pyo3::prelude::*;
+
+/// The native core of forzium.
+#[pymodule(gil_used = true)]
+mod _forzium {
+    #[pymodule_export]
+    use super::app::{AsgiApp, Dispatcher, Exits, Handler, declared, solve_values};
+    #[pymodule_export]
+    use super::awaitable::Awaitable;
+    #[pymodule_export]
+    use super::json::{dumps_py, loads_py};
+    #[pymodule_export]
+    use super::plan::Plan;
+    #[pymodule_export]
+    use super::route::Table;
+    #[pymodule_export]
+    use super::send::Sender;
+    #[pymodule_export]
+    use super::text::{parse_cookies, parse_query};
+}

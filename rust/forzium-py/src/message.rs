@@ -1,0 +1,119 @@
+//! Foundation: ASGI messages, written to and read from the host (ASGI HTTP specification 2.5).
+
+use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+
+use crate::interned;
+
+/// `http.response.start`. `headers`: a list of pairs of bytes.
+pub fn response_start<'py>(
+    py: Python<'py>,
+    status: u16,
+    headers: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let message = PyDict::new(py);
+    message.set_item(interned::r#type(py), interned::http_response_start(py))?;
+    message.set_item(interned::status(py), status)?;
+    message.set_item(interned::headers(py), headers)?;
+    Ok(message)
+}
+
+/// `http.response.body`, the only or the last one.
+pub fn response_body<'py>(
+    py: Python<'py>,
+    body: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let message = PyDict::new(py);
+    message.set_item(interned::r#type(py), interned::http_response_body(py))?;
+    message.set_item(interned::body(py), body)?;
+    Ok(message)
+}
+
+/// The two headers of a body of known length, as ASGI wants them.
+pub fn content_headers<'py>(
+    py: Python<'py>,
+    length: usize,
+    media_type: &Bound<'py, PyBytes>,
+) -> PyResult<Bound<'py, PyList>> {
+    let mut digits = itoa::Buffer::new();
+    let length = PyBytes::new(py, digits.format(length).as_bytes());
+    let name = content_length_name(py);
+    PyList::new(py, [(name, &length), (content_type_name(py), media_type)])
+}
+
+macro_rules! bytes {
+    ($($function:ident = $text:literal),+ $(,)?) => {
+        $(
+            pub fn $function(py: Python<'_>) -> &Bound<'_, PyBytes> {
+                static CELL: pyo3::sync::PyOnceLock<Py<PyBytes>> = pyo3::sync::PyOnceLock::new();
+                CELL.get_or_init(py, || PyBytes::new(py, $text).unbind()).bind(py)
+            }
+        )+
+    };
+}
+
+bytes! {
+    content_length_name = b"content-length",
+    content_type_name = b"content-type",
+    json_media_type = b"application/json",
+}
+
+/// What the host handed over for a request body.
+pub enum Received<'py> {
+    /// A piece of the body; whether more follows.
+    Body(Option<Bound<'py, PyBytes>>, bool),
+    /// The client has left.
+    Disconnect,
+}
+
+/// Reads a message received on an HTTP connection.
+///
+/// Errors: `TypeError` or `KeyError` naming the key that is wrong, where the host breaks the protocol.
+pub fn received<'py>(message: &Bound<'py, PyAny>) -> PyResult<Received<'py>> {
+    let py = message.py();
+    let Ok(message) = message.cast::<PyDict>() else {
+        return Err(PyTypeError::new_err(format!(
+            "ASGI message: expected a dict from receive(), but found {}",
+            message.get_type().name()?
+        )));
+    };
+    let Some(kind) = message.get_item(interned::r#type(py))? else {
+        return Err(PyKeyError::new_err(
+            "ASGI message: the key 'type' is missing",
+        ));
+    };
+    if kind.eq(interned::http_disconnect(py))? {
+        return Ok(Received::Disconnect);
+    }
+    if !kind.eq(interned::http_request(py))? {
+        return Err(PyTypeError::new_err(format!(
+            "ASGI message: expected the 'type' 'http.request' or 'http.disconnect', but found {}",
+            kind.repr()?
+        )));
+    }
+    let more = match message.get_item(interned::more_body(py))? {
+        Some(more) => more.is_truthy()?,
+        None => false,
+    };
+    let body = match message.get_item(interned::body(py))? {
+        None => None,
+        Some(body) => Some(match body.cast_into::<PyBytes>() {
+            Ok(body) => body,
+            Err(error) => {
+                let body = error.into_inner();
+                if body.is_none() || body.is_instance_of::<PyString>() {
+                    return Err(PyTypeError::new_err(format!(
+                        "ASGI message: expected 'body' to be bytes, but found {}",
+                        body.get_type().name()?
+                    )));
+                }
+                // Other buffers (bytearray, memoryview) are taken over as bytes.
+                py.get_type::<PyBytes>()
+                    .call1((body,))?
+                    .cast_into::<PyBytes>()?
+            }
+        }),
+    };
+    Ok(Received::Body(body, more))
+}

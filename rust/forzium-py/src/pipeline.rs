@@ -1,0 +1,243 @@
+//! Protocols: the order of the stages, the same for requests, WebSockets and route handlers.
+//!
+//! `extract → solve → call → serialize`, read top to bottom. What goes before (routing) and after (sending, exception
+//! handlers) is the business of `http` and `websocket`.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::awaitable::{Held, wait};
+use crate::connection::{Connection, Exit};
+use crate::extract::{self, BodyProblem, Extracted};
+use crate::plan::{BodyKind, Calling, Node, Plan};
+use crate::serialize::{self, Outgoing};
+use crate::solve::{self, Progress};
+use crate::{call, imports, json};
+
+/// Carries out the plan of a request: everything up to the response, which is not sent yet.
+///
+/// Errors: what the user's code raises, and `RequestValidationError`, `ResponseValidationError`, `HTTPException` as
+/// FastAPI raises them.
+pub async fn execute(connection: &Connection, plan: &Plan) -> PyResult<Outgoing> {
+    read_body(connection, plan).await?;
+    let value = solve(connection, plan).await?;
+    let py = connection.py();
+    let Some(value) = value else {
+        let invalid = imports::request_invalid(py)?.call1((
+            taken_errors(connection)?,
+            connection.vault.borrow().body.as_ref(),
+            serialize::context(connection, plan)?,
+        ))?;
+        return Err(PyErr::from_value(invalid));
+    };
+    if let Some(stream) = &plan.answer.stream {
+        return streamed(connection, plan, stream, value).await;
+    }
+    serialize::finish(connection, plan, value).await
+}
+
+/// Carries out the plan of a WebSocket connection.
+pub async fn converse(connection: &Connection, plan: &Plan) -> PyResult<()> {
+    if solve(connection, plan).await?.is_some() {
+        return Ok(());
+    }
+    let py = connection.py();
+    let context = serialize::context(connection, plan)?;
+    Err(PyErr::from_value(
+        imports::websocket_invalid(py)?.call1((taken_errors(connection)?, context))?,
+    ))
+}
+
+fn taken_errors(connection: &Connection) -> PyResult<Bound<'_, PyList>> {
+    let errors = std::mem::take(&mut connection.vault.borrow_mut().errors);
+    PyList::new(connection.py(), errors)
+}
+
+/// Solves the dependencies in order and calls the endpoint; none where there are validation errors.
+async fn solve(connection: &Connection, plan: &Plan) -> PyResult<Option<Py<PyAny>>> {
+    match solved(connection, plan).await? {
+        Some((node, arguments)) => call::run(connection, node, arguments).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Solves the dependencies for somebody who calls the endpoint himself: the arguments by name, the errors, the
+/// background tasks and the response handed out.
+pub async fn values(connection: &Connection, plan: &Plan) -> PyResult<Py<PyAny>> {
+    let values = match solved(connection, plan).await? {
+        Some((node, arguments)) => {
+            let values = PyDict::new(connection.py());
+            for (name, value) in node.names.bind(connection.py()).iter().zip(arguments) {
+                values.set_item(name, value)?;
+            }
+            Some(values)
+        }
+        None => None,
+    };
+    let py = connection.py();
+    let errors = taken_errors(connection)?;
+    let vault = connection.vault.borrow();
+    Ok((
+        values,
+        errors,
+        vault.background.as_ref(),
+        vault.response.as_ref(),
+    )
+        .into_pyobject(py)?
+        .into_any()
+        .unbind())
+}
+
+/// Solves the dependencies in order; the endpoint with its arguments, or none where there are validation errors.
+async fn solved<'c>(
+    connection: &'c Connection,
+    plan: &'c Plan,
+) -> PyResult<Option<(&'c Node, Vec<Bound<'c, PyAny>>)>> {
+    let mut progress = Progress::new(connection, plan);
+    let endpoint = plan.visits.len() - 1;
+    for (at, visit) in plan.visits.iter().enumerate() {
+        let Some(node) = plan.nodes.get(visit.node) else {
+            continue;
+        };
+        if let Some(earlier) = visit.reuse {
+            progress.taken_over(connection, visit, earlier);
+            continue;
+        }
+        let before = Progress::errors(connection);
+        let mut arguments = Vec::with_capacity(node.inputs.len() + 1);
+        let mut complete = progress.ready(node);
+        complete &= matches!(
+            extract::inputs(connection, node, &mut arguments)?,
+            Extracted::Complete
+        );
+        complete &= matches!(
+            extract::body_inputs(connection, node, &mut arguments).await?,
+            Extracted::Complete
+        );
+        if at == endpoint {
+            if Progress::errors(connection) > 0 {
+                return Ok(None);
+            }
+            return Ok(Some((node, arguments)));
+        }
+        if complete {
+            if node.calling == Calling::AsyncGenerator {
+                solve::enter_shield(connection)?;
+            }
+            let value = call::run(connection, node, arguments).await?;
+            progress.solved(connection, visit, value);
+        } else {
+            progress.invalid(connection, visit, before);
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the body into the connection's vault, parsed if it is JSON.
+async fn read_body(connection: &Connection, plan: &Plan) -> PyResult<()> {
+    let py = connection.py();
+    let strict = match plan.body {
+        BodyKind::None => return Ok(()),
+        BodyKind::Json { strict } => strict,
+        BodyKind::Form => {
+            let waiting = imports::read_form(py)?
+                .call1((connection.request()?, plan.form_limits.bind(py)))?;
+            let form = wait(connection.channel(), waiting).await?;
+            let mut vault = connection.vault.borrow_mut();
+            vault.closing = Some(form.clone_ref(py));
+            vault.body = Some(form);
+            return Ok(());
+        }
+    };
+    if let Some(request) = connection.existing_request() {
+        // Somebody made the request object: it may read the body in a way of its own.
+        let context = serialize::context(connection, plan)?;
+        let waiting = imports::read_request_body(py)?.call1((request, strict, context))?;
+        let body = wait(connection.channel(), waiting).await?;
+        connection.vault.borrow_mut().body = body
+            .bind(py)
+            .extract::<(bool, Py<PyAny>)>()
+            .map(|(found, body)| found.then_some(body))?;
+        return Ok(());
+    }
+    let body = match extract::read_body(connection).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(BodyProblem::Disconnected)) => {
+            return Err(unreadable(
+                connection,
+                PyErr::from_value(imports::client_disconnect(py)?.call0()?),
+            )?);
+        }
+        Err(error) => return Err(unreadable(connection, error)?),
+    };
+    connection.set_raw_body(body.clone());
+    if body.as_bytes().is_empty() {
+        return Ok(());
+    }
+    let value = if extract::is_json(connection, strict)? {
+        parsed(connection, plan, &body)?
+    } else {
+        body.into_any().unbind()
+    };
+    connection.vault.borrow_mut().body = Some(value);
+    Ok(())
+}
+
+fn parsed(connection: &Connection, plan: &Plan, body: &Bound<'_, PyBytes>) -> PyResult<Py<PyAny>> {
+    let py = connection.py();
+    match json::loads(py, body.as_bytes()) {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            let context = serialize::context(connection, plan)?;
+            Err(PyErr::from_value(imports::json_invalid(py)?.call1((
+                connection.scope(),
+                error.value(py),
+                context,
+            ))?))
+        }
+    }
+}
+
+/// The exception for a body that could not be read: a limit's own, else FastAPI's 400.
+fn unreadable(connection: &Connection, error: PyErr) -> PyResult<PyErr> {
+    let py = connection.py();
+    if !error.is_instance_of::<pyo3::exceptions::PyException>(py) {
+        return Ok(error);
+    }
+    Ok(PyErr::from_value(
+        imports::body_unreadable(py)?.call1((connection.scope(), error.value(py)))?,
+    ))
+}
+
+/// Makes the response of an endpoint that is a generator.
+async fn streamed(
+    connection: &Connection,
+    plan: &Plan,
+    stream: &Py<PyAny>,
+    generator: Py<PyAny>,
+) -> PyResult<Outgoing> {
+    let py = connection.py();
+    let options = PyDict::new(py);
+    let stack = imports::exit_stack(py)?.call0()?;
+    connection
+        .vault
+        .borrow_mut()
+        .request_exits
+        .push(Exit::Stack(stack.clone().unbind()));
+    {
+        let vault = connection.vault.borrow();
+        options.set_item("generator", generator)?;
+        options.set_item("request_stack", stack)?;
+        options.set_item("injected", vault.response.as_ref())?;
+        options.set_item("background", vault.background.as_ref())?;
+        options.set_item("endpoint_ctx", serialize::context(connection, plan)?)?;
+    }
+    let waiting = stream.bind(py).call((), Some(&options))?;
+    let response = wait(connection.channel(), waiting).await?;
+    connection.vault.borrow_mut().outgoing = Some(response);
+    debug_assert!(
+        plan.endpoint()
+            .is_some_and(|node| node.calling == Calling::Stream)
+    );
+    Ok(Outgoing::Response)
+}

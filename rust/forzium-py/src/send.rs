@@ -1,0 +1,125 @@
+//! Stage: to the host: the messages of a response, and the knowledge whether it has started.
+
+use std::rc::Rc;
+
+use pyo3::PyTraverseError;
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
+
+use crate::awaitable::{Held, Shared, wait};
+use crate::connection::Connection;
+use crate::{imports, interned, message};
+
+/// `send` as handed to responses that are called as ASGI applications: notes when the response starts.
+#[pyclass(module = "forzium._forzium", frozen)]
+pub struct Sender {
+    send: Py<PyAny>,
+    connection: Shared<Rc<Connection>>,
+}
+
+#[pymethods]
+impl Sender {
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        message: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if !self.connection.0.started.get()
+            && let Ok(fields) = message.cast::<PyDict>()
+            && let Some(kind) = fields.get_item(interned::r#type(py))?
+            && kind.eq(interned::http_response_start(py))?
+        {
+            self.connection.0.started.set(true);
+        }
+        self.send.bind(py).call1((message,))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // What the connection holds is the awaitable's to show.
+        visit.call(&self.send)
+    }
+}
+
+/// The `send` to give away.
+pub fn sender(connection: &Rc<Connection>) -> PyResult<Bound<'_, Sender>> {
+    let py = connection.py();
+    Bound::new(
+        py,
+        Sender {
+            send: connection.send().clone().unbind(),
+            connection: Shared(Rc::clone(connection)),
+        },
+    )
+}
+
+/// Sends a response whose body is known.
+///
+/// *When cancelled here*: the host decides what becomes of a message half taken; `started` says how far it came.
+pub async fn written(
+    connection: &Connection,
+    status: u16,
+    headers: &Bound<'_, PyAny>,
+    body: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = connection.py();
+    let start = connection
+        .send()
+        .call1((message::response_start(py, status, headers)?,))?;
+    connection.started.set(true);
+    wait(connection.channel(), start).await?;
+    let rest = connection
+        .send()
+        .call1((message::response_body(py, body)?,))?;
+    wait(connection.channel(), rest).await?;
+    Ok(())
+}
+
+/// Sends a `Response` object, its background task included.
+pub async fn response(connection: &Rc<Connection>, response: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = connection.py();
+    if !connection.websocket && is_plain(response)? {
+        let status = response
+            .getattr(interned::status_code(py))?
+            .extract::<u16>()?;
+        let headers = response.getattr(interned::raw_headers(py))?;
+        let body = response.getattr(interned::body(py))?;
+        let tasks = response.getattr(interned::background(py))?;
+        written(connection, status, &headers, &body).await?;
+        if !tasks.is_none() {
+            background(connection, &tasks).await?;
+        }
+        return Ok(());
+    }
+    let waiting = response.call1((
+        connection.scope(),
+        connection.receive(),
+        sender(connection)?,
+    ))?;
+    wait(connection.channel(), waiting).await?;
+    Ok(())
+}
+
+/// Runs background tasks.
+pub async fn background(connection: &Connection, tasks: &Bound<'_, PyAny>) -> PyResult<()> {
+    wait(connection.channel(), tasks.call0()?).await?;
+    Ok(())
+}
+
+/// Whether a response is of a class that is known to send just status, headers and body.
+fn is_plain(response: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = response.py();
+    let class: Bound<'_, PyType> = response.get_type();
+    for known in [
+        imports::json_response(py)?,
+        imports::response(py)?,
+        imports::html_response(py)?,
+        imports::plain_text_response(py)?,
+        imports::redirect_response(py)?,
+    ] {
+        if class.is(known) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

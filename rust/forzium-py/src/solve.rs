@@ -1,0 +1,266 @@
+//! Stage: the values of dependencies: who waits for whom, whose errors count again, what is cleaned up and when.
+//!
+//! Source: FastAPI's `solve_dependencies`, and `contextlib` for what an exit does with an exception.
+
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
+use pyo3::prelude::*;
+
+use crate::awaitable::{Held, wait};
+use crate::connection::{Connection, Exit, Lifetime};
+use crate::plan::{Node, Plan, Visit};
+use crate::{imports, interned};
+
+/// How far the visits of a plan have come.
+#[derive(Default)]
+pub struct Progress {
+    done: Vec<Done>,
+}
+
+/// A visit that is done.
+struct Done {
+    /// How many errors there were before its own.
+    before: usize,
+    /// The errors of what it needs and its own: where they start and end.
+    errors: (usize, usize),
+    solved: bool,
+}
+
+impl Progress {
+    /// Makes room for the values of a plan.
+    pub fn new(connection: &Connection, plan: &Plan) -> Self {
+        connection
+            .vault
+            .borrow_mut()
+            .values
+            .resize_with(plan.slots, || None);
+        Self {
+            done: Vec::with_capacity(plan.visits.len()),
+        }
+    }
+
+    /// How many errors there are.
+    pub fn errors(connection: &Connection) -> usize {
+        connection.vault.borrow().errors.len()
+    }
+
+    /// Whether all that a node needs has its value.
+    pub fn ready(&self, node: &Node) -> bool {
+        node.needs
+            .iter()
+            .all(|need| self.done.get(*need).is_some_and(|done| done.solved))
+    }
+
+    fn finish(&mut self, connection: &Connection, visit: &Visit, before: usize, solved: bool) {
+        // What a visit needs comes right before it, so its errors begin where those of the first of these do.
+        let start = self
+            .done
+            .get(visit.first)
+            .map_or(before, |first| first.before);
+        self.done.push(Done {
+            before,
+            errors: (start, Self::errors(connection)),
+            solved,
+        });
+    }
+
+    /// Records that a visit came to nothing; its own errors are those since `before`.
+    pub fn invalid(&mut self, connection: &Connection, visit: &Visit, before: usize) {
+        self.finish(connection, visit, before, false);
+    }
+
+    /// Records the value of a visit.
+    pub fn solved(&mut self, connection: &Connection, visit: &Visit, value: Py<PyAny>) {
+        let earlier = match connection.vault.borrow_mut().values.get_mut(visit.slot) {
+            Some(slot) => slot.replace(value),
+            None => None,
+        };
+        drop(earlier);
+        self.finish(connection, visit, Self::errors(connection), true);
+    }
+
+    /// Records that a visit takes over an earlier one: its value stands in the slot already, its errors count again.
+    pub fn taken_over(&mut self, connection: &Connection, visit: &Visit, earlier: usize) {
+        let before = Self::errors(connection);
+        let Some(Done {
+            before: own,
+            errors: (start, end),
+            solved,
+        }) = self.done.get(earlier)
+        else {
+            return;
+        };
+        let (start, end, solved) = (if visit.reuse_own { *own } else { *start }, *end, *solved);
+        if start < end {
+            let py = connection.py();
+            let mut vault = connection.vault.borrow_mut();
+            let again: Vec<Py<PyAny>> = vault.errors[start..end]
+                .iter()
+                .map(|error| error.clone_ref(py))
+                .collect();
+            vault.errors.extend(again);
+        }
+        self.finish(connection, visit, before, solved);
+    }
+}
+
+/// Runs the clean-up of one lifetime, the last entered first, and gives the exception that is left.
+///
+/// Exceptions are thrown into what is cleaned up, which may swallow or replace them.
+///
+/// *When cancelled here*: async generators are shielded from the cancellation of an enclosing scope until they are
+/// done; what is thrown in reaches the one being cleaned up, and the others follow.
+pub async fn unwind(
+    connection: &Connection,
+    lifetime: Lifetime,
+    mut failure: Option<PyErr>,
+) -> Option<PyErr> {
+    let py = connection.py();
+    let empty = {
+        let vault = connection.vault.borrow();
+        match lifetime {
+            Lifetime::Function => vault.function_exits.is_empty(),
+            Lifetime::Request => vault.request_exits.is_empty(),
+        }
+    };
+    if empty {
+        return failure;
+    }
+    loop {
+        let exit = {
+            let mut vault = connection.vault.borrow_mut();
+            match lifetime {
+                Lifetime::Function => vault.function_exits.pop(),
+                Lifetime::Request => vault.request_exits.pop(),
+            }
+        };
+        let Some(exit) = exit else { break };
+        let outcome = match &exit {
+            Exit::AsyncGenerator(generator) => {
+                leave_async(connection, generator.bind(py), &failure).await
+            }
+            Exit::Generator(generator) => {
+                let value = failure.as_ref().map(|failure| failure.value(py).clone());
+                match imports::exit_sync_generator(py)
+                    .and_then(|exit| exit.call1((generator, value)))
+                {
+                    Ok(waiting) => wait(connection.channel(), waiting)
+                        .await
+                        .and_then(|swallowed| swallowed.is_truthy(py)),
+                    Err(error) => Err(error),
+                }
+            }
+            Exit::Shield(scope) => leave_shield(scope.bind(py), &failure),
+            Exit::Stack(stack) => leave_stack(connection, stack.bind(py), &failure).await,
+            Exit::Release(semaphore) => semaphore
+                .bind(py)
+                .call_method0(pyo3::intern!(py, "release"))
+                .map(|_| false),
+        };
+        match outcome {
+            Ok(true) => failure = None,
+            Ok(false) => {}
+            Err(error) => failure = Some(error),
+        }
+    }
+    failure
+}
+
+/// Ends an `AsyncExitStack`; whether it swallowed the exception.
+async fn leave_stack(
+    connection: &Connection,
+    stack: &Bound<'_, PyAny>,
+    failure: &Option<PyErr>,
+) -> PyResult<bool> {
+    let py = connection.py();
+    let waiting = stack.call_method1(pyo3::intern!(py, "__aexit__"), about(py, failure))?;
+    wait(connection.channel(), waiting).await?.is_truthy(py)
+}
+
+/// Ends one async generator; whether it swallowed the exception.
+async fn leave_async(
+    connection: &Connection,
+    generator: &Bound<'_, PyAny>,
+    failure: &Option<PyErr>,
+) -> PyResult<bool> {
+    let py = connection.py();
+    let scope = connection
+        .vault
+        .borrow()
+        .shield
+        .as_ref()
+        .map(|scope| scope.bind(py).clone());
+    set_shield(&scope, true)?;
+    let outcome = match failure {
+        None => match generator.call_method0(interned::anext(py)) {
+            Ok(waiting) => match wait(connection.channel(), waiting).await {
+                Ok(_) => Err(PyRuntimeError::new_err("generator didn't stop")),
+                Err(stop) if stop.is_instance_of::<PyStopAsyncIteration>(py) => Ok(false),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        },
+        Some(failure) => match imports::throw_into(py)
+            .and_then(|throw| throw.call1((generator, failure.value(py))))
+        {
+            Ok(waiting) => wait(connection.channel(), waiting)
+                .await
+                .and_then(|swallowed| swallowed.is_truthy(py)),
+            Err(error) => Err(error),
+        },
+    };
+    set_shield(&scope, false)?;
+    outcome
+}
+
+fn set_shield(scope: &Option<Bound<'_, PyAny>>, shield: bool) -> PyResult<()> {
+    match scope {
+        Some(scope) => scope.setattr(pyo3::intern!(scope.py(), "shield"), shield),
+        None => Ok(()),
+    }
+}
+
+/// Enters the cancel scope by which the clean-up of async generators is shielded, once a request.
+///
+/// It has to stand outside of whatever scopes a generator enters before its `yield`, so it comes first.
+pub fn enter_shield(connection: &Connection) -> PyResult<()> {
+    if connection.vault.borrow().shield.is_some() {
+        return Ok(());
+    }
+    let py = connection.py();
+    let scope = imports::cancel_scope(py)?.call0()?;
+    scope.call_method0(pyo3::intern!(py, "__enter__"))?;
+    let mut vault = connection.vault.borrow_mut();
+    vault
+        .request_exits
+        .push(Exit::Shield(scope.clone().unbind()));
+    vault.shield = Some(scope.unbind());
+    Ok(())
+}
+
+/// Leaves the cancel scope; whether it swallowed the exception.
+fn leave_shield(scope: &Bound<'_, PyAny>, failure: &Option<PyErr>) -> PyResult<bool> {
+    scope
+        .call_method1(
+            pyo3::intern!(scope.py(), "__exit__"),
+            about(scope.py(), failure),
+        )?
+        .is_truthy()
+}
+
+/// The arguments of `__exit__`.
+fn about(py: Python<'_>, failure: &Option<PyErr>) -> (Py<PyAny>, Py<PyAny>, Py<PyAny>) {
+    match failure {
+        None => (py.None(), py.None(), py.None()),
+        Some(failure) => {
+            let value = failure.value(py);
+            let traceback = failure
+                .traceback(py)
+                .map_or_else(|| py.None(), |traceback| traceback.into_any().unbind());
+            (
+                value.get_type().into_any().unbind(),
+                value.clone().into_any().unbind(),
+                traceback,
+            )
+        }
+    }
+}
