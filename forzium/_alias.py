@@ -74,8 +74,6 @@ def _target(name: str) -> str | None:
     root, _, rest = name.partition(".")
     if root == "starlette" and rest and rest.partition(".")[0] not in _STARLETTE_MODULES:
         return None
-    if rest == "_compat" or rest.startswith("_compat."):
-        return "forzium._fields"
     return f"forzium.{rest}" if rest else "forzium"
 
 
