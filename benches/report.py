@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -115,7 +115,7 @@ def summary(results: dict[str, dict[str, list[float]]], frameworks: list[str]) -
         cells = [report.number(found.get(framework)) for framework in frameworks]
         title = SCENARIOS[name].title.removesuffix(", one at a time")
         rows.append([title, *cells, *map(report.number, ratios)])
-    return report.table(["requests a second", *frameworks, "× bare", "× fastapi"], rows)
+    return report.table(["requests a second", *frameworks, f"{report.TIMES} bare", f"{report.TIMES} fastapi"], rows)
 
 
 def main() -> None:

@@ -122,7 +122,7 @@ def summary(results: dict[str, dict[str, list[float]]], frameworks: list[str]) -
         goal = f"{SCENARIOS[name].goal:g}"
         cells = [report.number(found.get(framework)) for framework in frameworks]
         rows.append([SCENARIOS[name].title, *cells, report.number(ratio), goal])
-    return report.table(["µs a request", *frameworks, "× fastapi", "goal"], rows)
+    return report.table(["µs a request", *frameworks, f"{report.TIMES} fastapi", "goal"], rows)
 
 
 def main() -> None:

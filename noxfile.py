@@ -1,0 +1,67 @@
+"""One session a check: ``nox -s NAME``, or ``nox`` for the usual ones. ``.ci/run`` runs them all without nox."""
+
+from __future__ import annotations
+
+import os
+
+import nox
+
+nox.options.sessions = ["lint", "types", "rust", "tests"]
+nox.options.default_venv_backend = "venv"
+PYTHONS = ["3.11", "3.12", "3.13"]
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Build forzium into the session's environment, with the pinned requirements."""
+    for file in requirements:
+        session.install("-r", file)
+    session.install("--no-deps", "--force-reinstall", ".")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """rustfmt, clippy, ruff."""
+    session.install("ruff==0.17.5")
+    session.run("cargo", "fmt", "--all", "--check", external=True)
+    session.run("cargo", "clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings", external=True)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict on the package and the example; the stub of the native module against the binary."""
+    install(session, "tests/requirements.txt")
+    session.run("mypy")
+    session.run("mypy", "--strict", "-p", "shop", env={"MYPYPATH": "examples"})
+    session.chdir(session.create_tmp())
+    session.run("python", "-P", "-m", "mypy.stubtest", "forzium._forzium")
+
+
+@nox.session
+def rust(session: nox.Session) -> None:
+    """The Rust tests of the core."""
+    session.run("cargo", "test", "--locked", "-p", "forzium-core", external=True)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """pytest; arguments are handed on."""
+    install(session, "tests/requirements.txt")
+    session.run("python", "-P", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """The comparisons with fastapi and the properties, searched for much longer than in the tests."""
+    install(session, "tests/requirements.txt")
+    command = ["python", "-P", "-m", "pytest", "tests/conformance", "tests/property", *session.posargs]
+    session.run(*command, env={**os.environ, "HYPOTHESIS_PROFILE": "long"})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks in process and over a socket; writes docs/benchmarks.md."""
+    install(session, "benches/requirements.txt")
+    session.run("python", "benches/python/run.py", "--write", "docs/benchmarks.md", *session.posargs)
+    session.run("python", "benches/http/run.py", "--write", "docs/benchmarks.md")
