@@ -118,8 +118,7 @@ class FileResponse(Response):
             return
 
         path_send = is_http and not ranges and "http.response.pathsend" in (scope.get("extensions") or {})
-        if reports_disconnects:
-            send = raising_client_disconnect(send)
+        send = raising_client_disconnect(send)
         if not ranges:
             send_file = partial(self._send_whole, send, size, header_only, path_send)
         elif len(ranges) == 1:

@@ -25,6 +25,8 @@ SyncContentStream = Iterable[Content]
 AsyncContentStream = AsyncIterable[Content]
 ContentStream = AsyncContentStream | SyncContentStream
 
+_BYTES = (bytes, memoryview)
+
 
 class StreamingResponse(Response):
     """A response whose body is produced while it is sent.
@@ -40,7 +42,7 @@ class StreamingResponse(Response):
     When sending fails or is cancelled, an async generator is closed at once.
 
     Raises:
-        ClientDisconnect: (on sending) the server reports by ``OSError`` that the client has left (ASGI 2.4 or later).
+        ClientDisconnect: (on sending) the server reports by ``OSError`` that the client has left.
     """
 
     body_iterator: AsyncContentStream
@@ -65,27 +67,42 @@ class StreamingResponse(Response):
             pass
 
     async def stream_response(self, send: Send) -> None:
-        """Send start, chunks and end. Safe to cancel at every chunk."""
+        """Send start, chunks and end. Safe to cancel at every chunk.
+
+        Raises:
+            ClientDisconnect: ``send`` raised ``OSError``; one that the iterable raises stays what it is.
+        """
         require_status(self.status_code)
         headers, charset, iterator = self.raw_headers, self.charset, self.body_iterator
-        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        except OSError:
+            raise ClientDisconnect
         try:
             async for chunk in iterator:
-                body = chunk if isinstance(chunk, bytes | memoryview) else chunk.encode(charset)
-                await send({"type": "http.response.body", "body": body, "more_body": True})
+                body = chunk if isinstance(chunk, _BYTES) else chunk.encode(charset)
+                try:
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+                except OSError:
+                    raise ClientDisconnect
         except GeneratorExit:
             raise  # this coroutine is being thrown away: nothing may be awaited any more
         except BaseException:
             if (close := getattr(iterator, "aclose", None)) is not None:
                 await close()
             raise
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        try:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except OSError:
+            raise ClientDisconnect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if type(self).stream_response is not StreamingResponse.stream_response:
+            send = raising_client_disconnect(send)
         if scope["type"] == "websocket":
             await self.stream_response(self._wrap_websocket_denial_send(send))
         elif send_reports_disconnects(scope):
-            await self.stream_response(raising_client_disconnect(send))
+            await self.stream_response(send)
         else:
             async with create_collapsing_task_group() as task_group:
 
