@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from forzium import status as status
-    from forzium._compile import explain as explain
+    from forzium._compile.explain import explain as explain
     from forzium.applications import FastAPI as FastAPI
     from forzium.applications import ForziumApp as ForziumApp
     from forzium.background import BackgroundTasks as BackgroundTasks
@@ -55,7 +55,7 @@ _MODULE_OF = {
     "WebSocket": "websockets",
     "WebSocketDisconnect": "websockets",
     "WebSocketException": "exceptions",
-    "explain": "_compile",
+    "explain": "_compile.explain",
 }
 
 __all__ = [

@@ -8,6 +8,10 @@ that agents patch: `solve_dependencies`, `run_endpoint_function`, `serialize_res
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from forzium.convertors import CONVERTOR_TYPES, Convertor
 from forzium.datastructures import URL, Headers, URLPath
 from forzium.dependencies.utils import solve_dependencies
@@ -25,6 +29,7 @@ from forzium.routing.base import (
     replace_params,
 )
 from forzium.routing.context import RouterIncludeContext
+from forzium.routing.declaration import declared
 from forzium.routing.frontend import FrontendRoute, FrontendRouteGroup
 from forzium.routing.handler import (
     get_request_handler,
@@ -88,6 +93,31 @@ __all__ = [
     "solve_dependencies",
     "websocket_session",
 ]
+
+_SEAMS = frozenset(
+    {
+        "_PING_INTERVAL",
+        "get_request_handler",
+        "get_websocket_app",
+        "request_response",
+        "run_endpoint_function",
+        "serialize_response",
+        "solve_dependencies",
+        "websocket_session",
+    }
+)
+
+
+class _Patchable(ModuleType):
+    """This module. Replacing a function that agents replace here counts as a changed declaration."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _SEAMS:
+            declared()
+
+
+sys.modules[__name__].__class__ = _Patchable
 
 # FastAPI's private names of these, which agents and its own tests import.
 _IncludedRouter = IncludedRouter

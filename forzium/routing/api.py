@@ -146,7 +146,7 @@ class APIWebSocketRoute(WebSocketRoute):
         self.name = get_name(endpoint) if name is None else name
         self.dependencies = list(dependencies or [])
         self.dependency_overrides_provider = dependency_overrides_provider
-        self._set_path(path)
+        self._set_path(path, endpoint)
         self.dependant, _, self._embed_body_fields = dependant_with(
             self.dependencies, path=self.path_format, call=endpoint
         )

@@ -86,8 +86,12 @@ def replace_params(path: str, param_convertors: Convertors, path_params: dict[st
     return PARAM_FORMAT_REGEX.sub(fill, path), path_params
 
 
-def parse_path(path: str) -> tuple[str, str, Convertors]:
+def parse_path(path: str, declared_object: Any = None) -> tuple[str, str, Convertors]:
     """Read a path or host template without compiling its expression, which few routes need.
+
+    Args:
+        path: The template.
+        declared_object: The endpoint there, for error messages.
 
     Returns:
         The source of the regular expression, the path format, and the convertor of each parameter.
@@ -106,6 +110,7 @@ def parse_path(path: str) -> tuple[str, str, Convertors]:
                 explained(
                     f"Unknown path convertor '{kind}'",
                     f"in {path!r} write one of {known}, or register_url_convertor({kind!r}, ...) before",
+                    declared_object,
                 )
             )
         if name in convertors:
@@ -121,6 +126,7 @@ def parse_path(path: str) -> tuple[str, str, Convertors]:
             explained(
                 f"Duplicated param name{plural} {', '.join(sorted(repeated))} at path {path}",
                 "give every parameter of a path its own name",
+                declared_object,
             )
         )
     rest = path[end:]
@@ -226,9 +232,9 @@ class PathTemplate:
     _path_expression: str = ""
     _path_regex: re.Pattern[str] | None = None
 
-    def _set_path(self, path: str) -> None:
+    def _set_path(self, path: str, endpoint: Any = None) -> None:
         """Match `path` from now on; the `path` attribute itself is the subclass's to set."""
-        expression, path_format, convertors = parse_path(path)
+        expression, path_format, convertors = parse_path(path, endpoint)
         vars(self).update(
             path_format=path_format,
             param_convertors=convertors,

@@ -138,7 +138,10 @@ class Operation(PathTemplate):
             FastAPIError: A model is none that pydantic knows.
             ValueError: The body limit is no size.
         """
-        validate_max_body_size(options["max_body_size"])
+        try:
+            validate_max_body_size(options["max_body_size"])
+        except ValueError as error:
+            raise ValueError(explained(str(error), "give a number of bytes", endpoint)) from None
         state = vars(self)  # plain attributes, set without a notice for each
         state.update({name: options[name] for name in _KEPT_AS_GIVEN})  # type: ignore[literal-required]
         state["path"] = path
@@ -148,7 +151,7 @@ class Operation(PathTemplate):
         state["responses"] = options["responses"] or {}
         name = options["name"]
         state["name"] = get_name(endpoint) if name is None else name
-        self._set_path(path)
+        self._set_path(path, endpoint)
         methods = options["methods"]
         state["methods"] = {"GET"} if methods is None else {method.upper() for method in methods}
         status_code = options["status_code"]

@@ -157,7 +157,7 @@ class Route(EndpointRoute):
         self.methods = None if methods is None else {method.upper() for method in methods}
         if self.methods and "GET" in self.methods:
             self.methods.add("HEAD")
-        self._set_path(path)
+        self._set_path(path, endpoint)
         if middleware is not None or max_body_size is not None or routing.request_response is not request_response:
             self.app = limited(wrapped(self._build_app(), middleware), max_body_size)
 
@@ -220,7 +220,7 @@ class WebSocketRoute(EndpointRoute):
         self.path = rooted(path, endpoint)
         self.endpoint = endpoint
         self.name = get_name(endpoint) if name is None else name
-        self._set_path(path)
+        self._set_path(path, endpoint)
         if middleware is not None or routing.websocket_session is not websocket_session:
             self.app = wrapped(self._build_app(), middleware)
 
