@@ -413,8 +413,13 @@ class Request(HTTPConnection[StateT]):
     async def send_early_hints(self, link: str, /, *additional_links: str) -> None:
         """Send `Link` headers ahead of the response, where the server can.
 
+        Raises:
+            ValueError: A link holds CR, LF or NUL, or a character outside latin-1.
+
         Source: ASGI extension `http.response.early_hint`; RFC 8297.
         """
         if "http.response.early_hint" in self.scope.get("extensions", {}):
-            links = [value.encode("latin-1") for value in (link, *additional_links)]
+            from forzium.responses.header_text import header_value
+
+            links = [header_value(value) for value in (link, *additional_links)]
             await self._send({"type": "http.response.early_hint", "links": links})

@@ -103,3 +103,10 @@ async def test_forms_without_the_library_say_what_to_install(monkeypatch: pytest
     monkeypatch.setattr(importlib, "import_module", refuse)
     with pytest.raises(AssertionError, match="`python-multipart` library must be installed to use form parsing"):
         await Request(SCOPE, receiving()).form()
+
+
+@pytest.mark.anyio
+async def test_early_hints_that_would_break_the_header_lines_are_refused() -> None:
+    request = Request({**SCOPE, "extensions": {"http.response.early_hint": {}}})
+    with pytest.raises(ValueError, match="without CR, LF and NUL"):
+        await request.send_early_hints("</a>", "</b>\r\nSet-Cookie: a=b")
