@@ -18,7 +18,11 @@ _REMEMBERED_CALLABLES = 4096
 
 
 class CallKind(NamedTuple):
-    """What calling something gives. A decorated callable may be several of these; the solver asks in this order."""
+    """What calling something gives.
+
+    A decorated callable may be several of these. The solver asks for an async generator first, then for a generator,
+    then for a coroutine.
+    """
 
     is_gen: bool
     is_async_gen: bool
