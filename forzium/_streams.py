@@ -24,6 +24,7 @@ from forzium import sse
 from forzium.concurrency import iterate_in_threadpool
 from forzium.encoders import jsonable_encoder
 from forzium.exceptions import EndpointContext, ResponseValidationError
+from forzium.requests import ClientDisconnect
 from forzium.responses import Response, StreamingResponse
 
 if TYPE_CHECKING:
@@ -204,10 +205,16 @@ async def _events(items: AsyncIterator[Any], write: Write) -> AsyncIterator[Rece
             finally:
                 await _close(items)
 
+    left: ClientDisconnect | None = None
     async with anyio.create_task_group() as task_group:
         task_group.start_soon(produce)
-        yield receiving
+        try:
+            yield receiving
+        except ClientDisconnect as error:
+            left = error  # said once the task has ended, and not as a group: hosts tell it from errors by its class
         task_group.cancel_scope.cancel()
+    if left is not None:
+        raise left
 
 
 async def _kept_alive(received: Received, interval: float) -> AsyncIterator[bytes]:
