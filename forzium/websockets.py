@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from forzium.exceptions import StarletteWebSocketException
+from forzium.json import loads
 from forzium.requests import HTTPConnection, StateT
 
 if TYPE_CHECKING:
@@ -215,8 +216,8 @@ class WebSocket(HTTPConnection[StateT]):
         if mode not in ("text", "binary"):
             raise RuntimeError('The "mode" argument should be "text" or "binary".')
         if mode == "text":
-            return json.loads(await self._receive_data("text", "text"))
-        return json.loads((await self._receive_data("bytes", "binary")).decode("utf-8"))
+            return loads(await self._receive_data("text", "text"))
+        return loads((await self._receive_data("bytes", "binary")).decode("utf-8"))
 
     async def iter_text(self) -> AsyncIterator[str]:
         """Iterate over texts until the client leaves."""
