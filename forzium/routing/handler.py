@@ -127,7 +127,7 @@ def get_request_handler(
     assert dependant.call is not None, "dependant.call must be a function"
     from forzium import _compile
 
-    return _compile.request_handler(
+    native = _compile.request_handler(
         dependant=dependant,
         body_field=body_field,
         status_code=status_code,
@@ -147,6 +147,11 @@ def get_request_handler(
         form_limits=form_limits,
     )
 
+    async def app(request: Request) -> Response:  # a coroutine function, for those who ask
+        return await native(request)
+
+    return app
+
 
 def get_websocket_app(
     dependant: Dependant,
@@ -156,11 +161,16 @@ def get_websocket_app(
     """Make the function `websocket -> None` of a WebSocket operation; it solves its dependencies, then calls it."""
     from forzium import _compile
 
-    return _compile.websocket_handler(
+    native = _compile.websocket_handler(
         dependant=dependant,
         dependency_overrides_provider=dependency_overrides_provider,
         embed_body_fields=embed_body_fields,
     )
+
+    async def app(websocket: WebSocket) -> Any:
+        return await native(websocket)
+
+    return app
 
 
 async def run_endpoint_function(*, dependant: Dependant, values: dict[str, Any], is_coroutine: bool) -> Any:
