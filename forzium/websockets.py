@@ -182,14 +182,15 @@ class WebSocket(HTTPConnection[StateT]):
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", _NO_STATUS_RECEIVED), message.get("reason"))
 
-    async def _receive_data(self, key: str, expected: str) -> Any:
+    def _require_accepted(self) -> None:
         if self.application_state is not _CONNECTED:
             raise WebSocketDisconnected('WebSocket is not connected. Need to call "accept" first.')
-        message = await self.receive()
+
+    def _data(self, message: Message, key: str) -> Any:
         self._raise_on_disconnect(message)
         data = message.get(key)
         if data is None:
-            raise _UnexpectedData(expected)
+            raise _UnexpectedData("text" if key == "text" else "binary")
         return data
 
     async def receive_text(self) -> str:
@@ -200,11 +201,13 @@ class WebSocket(HTTPConnection[StateT]):
             WebSocketDisconnected: the connection was not accepted.
             StarletteWebSocketException: (code 1003) the client sent bytes.
         """
-        return cast(str, await self._receive_data("text", "text"))
+        self._require_accepted()
+        return cast(str, self._data(await self.receive(), "text"))
 
     async def receive_bytes(self) -> bytes:
         """Receive bytes; raises as `receive_text` does."""
-        return cast(bytes, await self._receive_data("bytes", "binary"))
+        self._require_accepted()
+        return cast(bytes, self._data(await self.receive(), "bytes"))
 
     async def receive_json(self, mode: str = "text") -> Any:
         """Receive a JSON value, as text or (``mode="binary"``) as bytes; raises as `receive_text` does.
@@ -215,9 +218,10 @@ class WebSocket(HTTPConnection[StateT]):
         """
         if mode not in ("text", "binary"):
             raise RuntimeError('The "mode" argument should be "text" or "binary".')
+        self._require_accepted()
         if mode == "text":
-            return loads(await self._receive_data("text", "text"))
-        return loads((await self._receive_data("bytes", "binary")).decode("utf-8"))
+            return loads(self._data(await self.receive(), "text"))
+        return loads(self._data(await self.receive(), "bytes").decode("utf-8"))
 
     async def iter_text(self) -> AsyncIterator[str]:
         """Iterate over texts until the client leaves."""
