@@ -46,12 +46,18 @@ def arguments() -> argparse.Namespace:
 
 
 def available(frameworks: list[str]) -> dict[str, dict[str, Any]]:
-    """The frameworks that are installed, with their application builders."""
+    """The frameworks that are installed, with their application builders.
+
+    Raises:
+        SystemExit: forzium is wanted and missing.
+    """
     found = {}
     for framework in frameworks:
         try:
             found[framework] = builders(framework)
         except ImportError as error:
+            if framework == "forzium":
+                raise SystemExit("forzium is not installed: pip install .") from error
             print(f"{framework}: not measured ({error})", file=sys.stderr)
     return found
 

@@ -1,0 +1,92 @@
+"""The documentation's examples: each is a file, the pages show these files, and they do what the pages say."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def load(name: str) -> ModuleType:
+    """An example, imported from its file."""
+    spec = importlib.util.spec_from_file_location(f"documentation_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def client(app: Any) -> httpx.AsyncClient:
+    """A client of an application in this process."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", trust_env=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_shows_its_examples_as_they_are(page: Path) -> None:
+    blocks = re.findall(r"(?ms)(?:^<!-- (\S+\.py) -->\n)?^```python\n(.*?)^```$", page.read_text(encoding="utf-8"))
+    for name, block in blocks:
+        assert name, f"a Python block of {page.name} names no file:\n{block}"
+        assert block == (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_every_example_is_shown_on_a_page() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert not [file.name for file in EXAMPLES.glob("*.py") if f"<!-- docs/examples/{file.name} -->" not in text]
+
+
+@pytest.mark.anyio
+async def test_the_first_application() -> None:
+    async with client(load("first").app) as http:
+        assert (await http.get("/items/7?q=tea")).json() == {"item_id": 7, "q": "tea"}
+        assert (await http.get("/items/seven")).status_code == 422
+        created = await http.post("/items", json={"name": "tea", "price": 2})
+        assert (created.status_code, created.json()) == (201, {"name": "tea", "price": 2.0, "tags": []})
+        assert (await http.get("/openapi.json")).json()["info"]["title"] == "First"
+
+
+@pytest.mark.anyio
+async def test_dependencies() -> None:
+    module = load("dependencies")
+    async with client(module.app) as http:
+        answer = await http.get("/me", headers={"x-token": "secret"})
+        assert answer.json() == {"account": "ann", "through": "a connection"}
+        assert (await http.get("/me", headers={"x-token": "wrong"})).status_code == 401
+    assert module.log == ["opened", "closed"] * 2
+
+
+@pytest.mark.anyio
+async def test_streaming() -> None:
+    async with client(load("streaming").app) as http:
+        assert (await http.get("/rows")).text == "row 0\nrow 1\nrow 2\n"
+
+
+@pytest.mark.anyio
+async def test_mounting() -> None:
+    async with client(load("mounting").app) as http:
+        assert (await http.get("/")).json() == {"served by": "fastapi"}
+        assert (await http.get("/fast/items/3")).json() == {"item_id": 3}
+
+
+def test_explaining() -> None:
+    assert str(load("explaining").plan).startswith("GET /items/1: native")
+
+
+def test_testing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    try:
+        module = load("testing")
+        module.test_an_item_is_read()
+        module.test_a_number_is_asked_for()
+    finally:
+        sys.modules.pop("first", None)
