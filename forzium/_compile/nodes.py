@@ -171,8 +171,9 @@ class Nodes:
 
 
 def _calling(call: Callable[..., Any] | None) -> Calling:
-    if is_gen_callable(call):
-        return "generator"
+    # A wrapper may look like both; FastAPI takes it for the asynchronous one.
     if is_async_gen_callable(call):
         return "async_generator"
+    if is_gen_callable(call):
+        return "generator"
     return "async" if is_coroutine_callable(call) else "sync"

@@ -7,7 +7,7 @@ included route's effective context, or the arguments of `get_request_handler`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -157,13 +157,25 @@ def _place(call: Any) -> EndpointContext:
     return place
 
 
-def request_handler(**options: Any) -> Any:
+def request_handler(**options: Any) -> Callable[[Any], Coroutine[Any, Any, Any]]:
     """Make the function `request -> Response` of an operation; the arguments are those of `get_request_handler`."""
     operation = Operation(**options)
-    return Handler(compiler(lambda: operation), operation.dependency_overrides_provider)
+    native = Handler(compiler(lambda: operation), operation.dependency_overrides_provider)
+
+    async def handle(request: Any) -> Any:
+        return await native(request)
+
+    return handle
 
 
-def websocket_handler(*, dependant: Dependant, dependency_overrides_provider: Any, embed_body_fields: bool) -> Any:
+def websocket_handler(
+    *, dependant: Dependant, dependency_overrides_provider: Any, embed_body_fields: bool
+) -> Callable[[Any], Coroutine[Any, Any, None]]:
     """Make the function `websocket -> None` of a WebSocket operation."""
     operation = websocket_operation(dependant, dependency_overrides_provider, embed_body_fields)
-    return Handler(compiler(lambda: operation), dependency_overrides_provider, websocket=True)
+    native = Handler(compiler(lambda: operation), dependency_overrides_provider, websocket=True)
+
+    async def handle(websocket: Any) -> None:
+        await native(websocket)
+
+    return handle

@@ -9,4 +9,5 @@ pub mod cookie;
 pub mod media_type;
 pub mod percent;
 pub mod routing;
+pub mod scalar;
 pub mod urlencoded;

@@ -182,8 +182,11 @@ async fn lifespan(connection: &Rc<Connection>, router: &Py<PyAny>) -> PyResult<P
 #[pyclass(module = "forzium._forzium", weakref, frozen)]
 pub struct Dispatcher {
     router: Py<PyAny>,
-    table: Shared<RefCell<Option<(u64, Py<Table>)>>>,
+    table: Shared<RefCell<Option<Seen>>>,
 }
+
+/// A table, and the count of declarations at which it was compiled.
+type Seen = (u64, Py<Table>);
 
 impl Dispatcher {
     /// The table of the router's routes, compiled anew if a declaration has changed.

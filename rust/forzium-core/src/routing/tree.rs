@@ -119,6 +119,8 @@ fn text_of(shape: &Shape, param: impl Fn(usize) -> String) -> String {
 }
 
 /// For each shape the patterns of all shapes that share a path with it, in order.
+///
+/// A path that is a literal is found in the table of literals first; that literal's list names the other shapes.
 fn overlaps(shapes: &[(Shape, Vec<usize>)]) -> Vec<Vec<usize>> {
     // Only shapes of the same length with a parameter somewhere can meet another one.
     let mut by_length: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -141,10 +143,6 @@ fn overlaps(shapes: &[(Shape, Vec<usize>)]) -> Vec<Vec<usize>> {
                 if meets(shape, &shapes[*other].0) {
                     found.extend(&shapes[*other].1);
                 }
-            }
-            if shape.contains(&None) {
-                // A path that this shape matches can also be a literal; the table of literals is asked first, and that
-                // literal's own list names this shape.
             }
             found.sort_unstable();
             found
@@ -177,10 +175,8 @@ mod tests {
     fn first_by_tree(patterns: &[Pattern], path: &str) -> Option<usize> {
         let tree = Tree::new(patterns.iter().map(Some));
         let mut captures = Captures::new();
-        let found = tree
-            .candidates(path)
-            .find(|index| patterns[*index].matches(path, &mut captures));
-        found
+        let mut candidates = tree.candidates(path);
+        candidates.find(|index| patterns[*index].matches(path, &mut captures))
     }
 
     #[test]

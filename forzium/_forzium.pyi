@@ -1,0 +1,145 @@
+"""The native core: the ASGI callables, and what they are compiled from.
+
+Nothing here is for users of forzium but through the modules that re-export it (`forzium.json`, `forzium.applications`).
+"""
+
+from collections.abc import Awaitable as _Awaitable
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping
+from typing import Any, final
+
+
+_Scope = MutableMapping[str, Any]
+_Receive = Callable[[], _Awaitable[MutableMapping[str, Any]]]
+_Send = Callable[[MutableMapping[str, Any]], _Awaitable[None]]
+
+@final
+class Awaitable(Coroutine[Any, Any, Any]):
+    """A piece of work under way, with the interface of a coroutine (PEP 492).
+
+    It drives what it waits for itself and passes up what that yields: it runs under any event loop, and creates no task.
+    """
+
+    @property
+    def cr_await(self) -> Any: ...
+    @property
+    def cr_running(self) -> bool: ...
+    def __await__(self) -> Awaitable: ...  # type: ignore[override]
+    def __iter__(self) -> Awaitable: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any) -> Any: ...
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any: ...  # type: ignore[override]
+    def close(self) -> None: ...
+
+class AsgiApp:
+    """The base of an application: calling an instance answers a connection, as ASGI 3.0 says.
+
+    Raises (when called):
+        TypeError: The scope is not a dict, or its `type` is none that ASGI 3.0 knows.
+        KeyError: A key that ASGI requires is missing.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> AsgiApp: ...
+    def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> Awaitable: ...
+    def _forget(self) -> None: ...
+
+@final
+class Dispatcher:
+    """A router's ASGI callable: routing, and what follows it, without an application's exception handlers."""
+
+    def __new__(cls, router: Any) -> Dispatcher: ...
+    def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> Awaitable: ...
+    @property
+    def table(self) -> Table: ...
+
+@final
+class Table:
+    """The routes of a router, in order, made of `EntrySpec`s.
+
+    Args:
+        entries: The routes.
+        redirect_slashes: Whether a path is tried with its last slash added or taken away.
+        default: The ASGI application for what no route answers. None: 404.
+        low_priority: `(scope, receive, send) -> bool`, awaited before the default.
+        marks_route: Whether `scope["route"]` is set for opaque routes, too.
+        form_limits: Puts the router's form limits into the scope. None: it has none.
+    """
+
+    def __new__(
+        cls,
+        entries: Iterable[Any],
+        *,
+        redirect_slashes: bool,
+        default: Any,
+        low_priority: Any,
+        marks_route: bool,
+        form_limits: Any,
+    ) -> Table: ...
+    def find(self, scope: _Scope) -> tuple[int, bool, dict[str, Any]] | None: ...
+    def entry(self, index: int) -> tuple[Any, Any, Any, bool]: ...
+    def entry_plan(self, index: int) -> Plan: ...
+
+@final
+class Plan:
+    """A compiled operation, made of a `PlanSpec`.
+
+    Raises:
+        ValueError: The description contradicts itself.
+    """
+
+    def __new__(cls, spec: Any) -> Plan: ...
+    @property
+    def spec(self) -> Any: ...
+
+@final
+class Handler:
+    """A plan as a function `request -> Response` (or `websocket -> None`), for route classes that wrap it.
+
+    Args:
+        compile: `(overrides or None) -> Plan`.
+        provider: Who has the `dependency_overrides`; may be None.
+        websocket: Whether it is for WebSockets. Default is no.
+    """
+
+    def __new__(cls, compile: Callable[[Any], Plan], provider: Any, *, websocket: bool = False) -> Handler: ...
+    def __call__(self, request: Any) -> Awaitable: ...
+
+@final
+class Exits:
+    """Clean-up of dependencies, for an `AsyncExitStack`."""
+
+    def leave(self, exception: BaseException | None) -> Awaitable: ...
+
+@final
+class Sender:
+    """The `send` that is handed to responses: notes when the response starts."""
+
+    def __call__(self, message: MutableMapping[str, Any]) -> _Awaitable[None]: ...
+
+def declared() -> None:
+    """Say that a declaration has changed: what was compiled is looked at again."""
+
+def solve_values(
+    plan: Plan, request: Any, body: Any, background: Any, response: Any, *, websocket: bool
+) -> Awaitable:
+    """Solve the dependencies of a plan without calling its endpoint.
+
+    Gives `(values or None, errors, background tasks, response)`.
+    """
+
+def parse_query(query: bytes, /) -> list[tuple[str, str]]:
+    """Read the pairs of a query string or an urlencoded form, in order, blank values kept.
+
+    Source: `urllib.parse.parse_qsl(query.decode("latin-1"), keep_blank_values=True)`.
+    """
+
+def parse_cookies(header: str, /) -> dict[str, str]:
+    """Read the cookies of a `Cookie` header; where a name comes twice the later one counts.
+
+    Source: RFC 6265, section 5.4, as leniently as browsers.
+    """
+
+def loads(data: bytes | bytearray | memoryview | str, /) -> Any:
+    """Return the value that `json.loads` returns. See `forzium.json`."""
+
+def dumps(obj: Any, /, *, default: Callable[[Any], Any] | None = None) -> bytes:
+    """Return `obj` as JSON text in UTF-8, without spaces. See `forzium.json`."""
