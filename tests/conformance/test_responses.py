@@ -149,7 +149,7 @@ def test_the_background_task_runs_after_the_last_message() -> None:
 
 COOKIES: dict[str, dict[str, Any]] = {
     "plain": {"key": "a", "value": "b"},
-    "quoted": {"key": "a", "value": 'b"; \\ é\n\x7f,='},
+    "quoted": {"key": "a", "value": 'b"; \\ é,='},
     "with space": {"key": "a", "value": "a b/c"},
     "empty": {"key": "a"},
     "all": {
@@ -192,7 +192,11 @@ def test_a_cookie_is_written_as_by_starlette(name: str) -> None:
     assert_alike(make)
 
 
-@given(st.text(), st.text())
+# Newer versions of Python refuse control characters in cookies; tests/unit says what forzium makes of them on all.
+printable = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
+
+
+@given(printable, printable)
 def test_any_cookie_is_written_as_by_starlette(key: str, value: str) -> None:
     written: list[Any] = []
     for framework in frameworks():

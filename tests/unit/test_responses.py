@@ -67,6 +67,12 @@ def test_text_that_would_end_a_header_early_is_refused(text: str) -> None:
         assert response.raw_headers == before
 
 
+def test_a_control_character_in_the_value_of_a_cookie_is_escaped() -> None:
+    response = Response()
+    response.set_cookie("a", "b\r\nc\0\x7f", path=None, samesite=None)
+    assert response.raw_headers[-1] == (b"set-cookie", rb'a="b\015\012c\000\177"')
+
+
 def test_a_cookie_attribute_cannot_bring_another_one_along() -> None:
     with pytest.raises(ValueError, match="cookie Path without control characters and ';'"):
         Response().set_cookie("a", path="/; domain=example.org")
