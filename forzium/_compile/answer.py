@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from forzium._compile.spec import AnswerSpec
 from forzium._fields import lenient_issubclass
@@ -74,7 +74,11 @@ def _stream(operation: Operation, response_class: type[Any]) -> Callable[..., An
     is_async = is_async_gen_callable(call)
     if not is_async and not is_gen_callable(call):
         return None
-    kind = "sse" if lenient_issubclass(response_class, EventSourceResponse) else "jsonl" if operation.is_json_stream else "raw"
+    kind: Literal["sse", "jsonl", "raw"] = "raw"
+    if lenient_issubclass(response_class, EventSourceResponse):
+        kind = "sse"
+    elif operation.is_json_stream:
+        kind = "jsonl"
     from forzium._streams import stream_response
 
     return functools.partial(

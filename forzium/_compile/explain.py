@@ -83,7 +83,7 @@ def explain(app: Any, method: str, path: str) -> Explanation:
         raise TypeError(f"expected a forzium application, but found {type(app).__name__}: give the FastAPI() object")
     method = method.upper()
     websocket = method == "WEBSOCKET"
-    scope = {
+    scope: dict[str, Any] = {
         "type": "websocket" if websocket else "http",
         "method": method,
         "path": path,

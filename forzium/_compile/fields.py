@@ -119,4 +119,4 @@ def source_of(field: ModelField) -> Source:
     """Where a parameter that is none of the body comes from."""
     info = field.field_info
     assert isinstance(info, params.Param)
-    return info.in_.value  # type: ignore[return-value]
+    return info.in_.value

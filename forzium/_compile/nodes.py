@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from forzium import params
 from forzium._compile.fields import body_spec, param_spec
 from forzium._compile.spec import Calling, NodeSpec, VisitSpec
 from forzium._fields import Undefined
@@ -20,7 +21,6 @@ from forzium.dependencies.callables import is_async_gen_callable, is_coroutine_c
 from forzium.dependencies.forms import form_models
 from forzium.dependencies.models import Dependant, UsesScopesCache, cache_key, oauth_scopes
 from forzium.dependencies.utils import get_dependant
-from forzium import params
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 

@@ -45,11 +45,11 @@ class Operation:
     strict_content_type: Any = field(default_factory=lambda: Default(True))
     stream_item_field: ModelField | None = None
     is_json_stream: bool = False
-    form_limits: Mapping[str, int] | None = None
+    form_limits: Mapping[str, Any] | None = None
     websocket: bool = False
 
 
-def operation_of(route: Any, form_limits: Mapping[str, int] | None = None) -> Operation:
+def operation_of(route: Any, form_limits: Mapping[str, Any] | None = None) -> Operation:
     """Take the operation out of a route or an effective route context."""
     return Operation(
         dependant=route.dependant,
@@ -94,7 +94,11 @@ def compiler(make: Callable[[], Operation]) -> Callable[[Overrides | None], Plan
         if not overrides:
             return compile_operation(make(), {})
         now = list(overrides.items())
-        if last is None or len(last[0]) != len(now) or any(a is not c or b is not d for (a, b), (c, d) in zip(last[0], now, strict=True)):
+        if (
+            last is None
+            or len(last[0]) != len(now)
+            or any(a is not c or b is not d for (a, b), (c, d) in zip(last[0], now, strict=True))
+        ):
             last = now, compile_operation(make(), dict(overrides))
         return last[1]
 

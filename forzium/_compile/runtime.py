@@ -86,8 +86,10 @@ async def exit_sync_generator(generator: Generator[Any, None, None], exception: 
 
     Source: `contextlib.contextmanager`; FastAPI, `contextmanager_in_threadpool`.
     """
+    swallowed = False
     with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(_leave, generator, exception, limiter=anyio.CapacityLimiter(1))
+        swallowed = await anyio.to_thread.run_sync(_leave, generator, exception, limiter=anyio.CapacityLimiter(1))
+    return swallowed
 
 
 def _leave(generator: Generator[Any, None, None], exception: BaseException | None) -> bool:
@@ -227,7 +229,12 @@ async def read_request_body(request: Request, strict: bool, context: Any) -> tup
 def _is_json(content_type: str) -> bool:
     essence = content_type.split(";", 1)[0].strip().lower()
     kind, slash, subtype = essence.partition("/")
-    return bool(slash) and kind == "application" and "/" not in subtype and (subtype == "json" or subtype.endswith("+json"))
+    return (
+        bool(slash)
+        and kind == "application"
+        and "/" not in subtype
+        and (subtype == "json" or subtype.endswith("+json"))
+    )
 
 
 def json_invalid(scope: Scope, error: Any, context: Any) -> Exception:
@@ -324,5 +331,3 @@ def written_response(status_code: int, headers: list[tuple[bytes, bytes]], body:
     response = Response(content=body, status_code=status_code, media_type="application/json", background=background)
     response.raw_headers = headers
     return response
-
-

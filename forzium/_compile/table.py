@@ -15,11 +15,34 @@ from forzium._body_limit import wrap_app_with_body_limit
 from forzium._compile.plans import compiler, operation_of, websocket_operation
 from forzium._compile.spec import EntrySpec
 from forzium._forzium import Table
-from forzium.convertors import Convertor, FloatConvertor, IntegerConvertor, PathConvertor, StringConvertor, UUIDConvertor
-from forzium.routing import APIRoute, APIRouter, APIWebSocketRoute, BaseRoute, Match, Mount, Route, Router, WebSocketRoute
+from forzium.convertors import (
+    Convertor,
+    FloatConvertor,
+    IntegerConvertor,
+    PathConvertor,
+    StringConvertor,
+    UUIDConvertor,
+)
+from forzium.routing import (
+    APIRoute,
+    APIRouter,
+    APIWebSocketRoute,
+    BaseRoute,
+    Match,
+    Mount,
+    Route,
+    Router,
+    WebSocketRoute,
+)
 from forzium.routing.base import PARAM_REGEX
 from forzium.routing.include import EffectiveRouteContext, IncludedRouter, asked
-from forzium.routing.scope import EFFECTIVE_ROUTE_CONTEXT, apply_form_limits, fastapi_scope, route_selected, update_scope
+from forzium.routing.scope import (
+    EFFECTIVE_ROUTE_CONTEXT,
+    apply_form_limits,
+    fastapi_scope,
+    route_selected,
+    update_scope,
+)
 from forzium.types import Receive, Scope, Send
 
 _BUILT_IN: dict[type[Convertor[Any]], str] = {
@@ -99,7 +122,7 @@ def _route_entry(route: BaseRoute) -> EntrySpec:
     return _opaque_entry(route, route)
 
 
-def _included(included: IncludedRouter, form_limits: Mapping[str, int]) -> Iterator[EntrySpec]:
+def _included(included: IncludedRouter, form_limits: Mapping[str, Any]) -> Iterator[EntrySpec]:
     """The entries of an included router, flat; one opaque entry if the router answers in a way of its own."""
     router = included.original_router
     if type(router).matches is not APIRouter.matches or type(router).handle is not APIRouter.handle:
@@ -115,7 +138,9 @@ def _included(included: IncludedRouter, form_limits: Mapping[str, int]) -> Itera
         stand_in = candidate.starlette_route
         if isinstance(route, APIRoute) and _is_native(route, candidate):
             yield _operation_entry(route, candidate, candidate, {**limits, **route.form_limits})
-        elif type(stand_in) is APIWebSocketRoute and type(route) is APIWebSocketRoute and _is_native_websocket(stand_in):
+        elif (
+            type(stand_in) is APIWebSocketRoute and type(route) is APIWebSocketRoute and _is_native_websocket(stand_in)
+        ):
             yield _websocket_entry(stand_in, candidate)
         else:
             shown: Any = route if stand_in is None else stand_in
@@ -141,7 +166,7 @@ def _is_native_websocket(route: APIWebSocketRoute) -> bool:
 
 
 def _operation_entry(
-    route: APIRoute, effective: Any, context: EffectiveRouteContext | None, form_limits: Mapping[str, int]
+    route: APIRoute, effective: Any, context: EffectiveRouteContext | None, form_limits: Mapping[str, Any]
 ) -> EntrySpec:
     return EntrySpec(
         route=route,
@@ -175,7 +200,13 @@ def _opaque_entry(route: Any, shown: Any, asks: Any = None) -> EntrySpec:
     """An entry that is asked and called as plain ASGI; its path only sorts out what cannot match."""
     asked_route = shown if asks is None else asks
     matches = type(asked_route).matches
-    known = matches in (Route.matches, WebSocketRoute.matches, Mount.matches, APIRoute.matches, APIWebSocketRoute.matches)
+    known = matches in (
+        Route.matches,
+        WebSocketRoute.matches,
+        Mount.matches,
+        APIRoute.matches,
+        APIWebSocketRoute.matches,
+    )
     return EntrySpec(
         route=route,
         endpoint=getattr(shown, "endpoint", None),
@@ -221,7 +252,9 @@ class OpaqueCandidate:
         form_limits: The limits of the routers around it.
     """
 
-    def __init__(self, candidate: EffectiveRouteContext, included: IncludedRouter, form_limits: Mapping[str, int]) -> None:
+    def __init__(
+        self, candidate: EffectiveRouteContext, included: IncludedRouter, form_limits: Mapping[str, Any]
+    ) -> None:
         self._candidate = candidate
         self._included = included
         self._form_limits = form_limits
@@ -264,9 +297,8 @@ def _low_priority(router: Router) -> Any:
         if isinstance(context.original_route, APIRoute):
             scope["route"] = context.original_route
             await context.original_route.handle(scope, receive, send)
-        else:
+        elif context.app is not None:
             await context.app(scope, receive, send)
         return True
 
     return answer
-

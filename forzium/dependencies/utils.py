@@ -40,13 +40,13 @@ from forzium.dependencies.multipart import (
     multipart_incorrect_install_error,
     multipart_not_installed_error,
 )
-from forzium.dependencies.solving import solve_dependencies
 from forzium.dependencies.signature import (
     get_stream_item_type,
     get_typed_annotation,
     get_typed_return_annotation,
     get_typed_signature,
 )
+from forzium.dependencies.solving import solve_dependencies
 
 if TYPE_CHECKING:
     from forzium.background import BackgroundTasks
@@ -78,8 +78,8 @@ __all__ = [
     "multipart_not_installed_error",
     "request_body_to_args",
     "request_params_to_args",
-    "solve_dependencies",
     "should_embed_body_fields",
+    "solve_dependencies",
 ]
 
 # FastAPI's name, which code outside of FastAPI imports.
