@@ -1,4 +1,4 @@
-"""Parsers of form bodies, on `python-multipart`.
+"""Parsers of form bodies: urlencoded ones on the parser of query strings, multipart ones on `python-multipart`.
 
 Layer: above `forzium.datastructures`; imported by `Request.form` when the first form is read.
 Not for: the form parameters of a compiled route, which are parsed before Python sees them.
@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple, cast
-from urllib.parse import unquote_plus
 
 from typing_extensions import deprecated
 
+from forzium._forzium import parse_query
 from forzium.datastructures import FormData, Headers, StarletteUploadFile
 from forzium.exceptions import StarletteDeprecationWarning
 
@@ -36,7 +36,6 @@ class MultiPartException(Exception):
 class _Library(NamedTuple):
     """What is used of `python-multipart`."""
 
-    querystring_parser: Callable[..., Any]
     multipart_parser: Callable[..., Any]
     parse_options_header: Callable[[str | bytes | None], tuple[bytes, dict[bytes, bytes]]]
     error: type[Exception]
@@ -60,9 +59,7 @@ def _load() -> _Library:
                 module, errors = import_module(f"{name}.multipart"), import_module(f"{name}.exceptions")
             except ModuleNotFoundError:
                 continue
-            _library = _Library(
-                module.QuerystringParser, module.MultipartParser, module.parse_options_header, errors.FormParserError
-            )
+            _library = _Library(module.MultipartParser, module.parse_options_header, errors.FormParserError)
             break
     assert _library is not None, "The `python-multipart` library must be installed to use form parsing."
     return _library
@@ -105,57 +102,62 @@ class FormParser:
         max_fields: int | float = 1000,
         max_part_size: int = 1024 * 1024,
     ) -> None:
-        self._lib = _load()
+        _load()  # forms need the library, even those that are parsed without it
         self.headers = headers
         self.stream = stream
         self.max_fields = max_fields
         self.max_part_size = max_part_size
         self._items: list[tuple[str, str | StarletteUploadFile]] = []
         self._current_fields = 0
-        self._current_field_size = 0
-        self._field_name = bytearray()
+        # The beginning of a field whose end has not arrived, and its size without the equals sign.
         self._field_value = bytearray()
-
-    def on_field_start(self) -> None:
-        """Begin a field."""
         self._current_field_size = 0
-        self._field_name.clear()
-        self._field_value.clear()
-
-    def on_field_name(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of the name."""
-        self._grow(self._field_name, data, start, end)
-
-    def on_field_data(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of the value."""
-        self._grow(self._field_value, data, start, end)
-
-    def _grow(self, part: bytearray, data: bytes, start: int, end: int) -> None:
-        self._current_field_size += end - start
-        if self._current_field_size > self.max_part_size:
-            raise MultiPartException(f"Field exceeded maximum size of {_kilobytes(self.max_part_size)}.")
-        part += data[start:end]
-
-    def on_field_end(self) -> None:
-        """Decode the field and keep it."""
-        self._current_fields += 1
-        if self._current_fields > self.max_fields:
-            raise _too_many("fields", self.max_fields)
-        name, value = (unquote_plus(part.decode("latin-1")) for part in (self._field_name, self._field_value))
-        self._items.append((name, value))
 
     async def parse(self) -> FormData:
         """Read the body to its end.
 
         Raises:
-            MultiPartException: A limit is exceeded.
+            MultiPartException: A limit is exceeded. What lies beyond it is neither decoded nor kept.
         """
-        events = ("on_field_start", "on_field_name", "on_field_data", "on_field_end")
-        parser = self._lib.querystring_parser({event: getattr(self, event) for event in events})
         async for chunk in self.stream:
-            parser.write(chunk)
-        parser.finalize()
+            complete, ampersand, rest = chunk.rpartition(b"&")
+            if ampersand:
+                self._take(bytes(self._field_value) + complete)
+                self._field_value.clear()
+                self._current_field_size = 0
+            self._begin(rest)
+        self._take(bytes(self._field_value))
         return FormData(self._items)
+
+    def _begin(self, piece: bytes) -> None:
+        """Keep a piece of a field for later."""
+        first_equals = self._current_field_size == len(self._field_value) and b"=" in piece
+        self._current_field_size += len(piece) - first_equals
+        self._limit_size(self._current_field_size)
+        self._field_value += piece
+
+    def _take(self, fields: bytes) -> None:
+        """Decode complete fields, with ampersands between them. Empty ones do not count."""
+        if len(fields) <= self.max_part_size and self._current_fields + fields.count(b"&") < self.max_fields:
+            found = parse_query(fields)  # whatever the fields are, they are within the limits
+            self._items += found
+            self._current_fields += len(found)
+            return
+        start = 0
+        while start < len(fields):
+            end = fields.find(b"&", start)
+            end = len(fields) if end < 0 else end
+            if end > start:
+                self._limit_size(end - start - (fields.find(b"=", start, end) >= 0))
+                self._current_fields += 1
+                if self._current_fields > self.max_fields:
+                    raise _too_many("fields", self.max_fields)
+                self._items += parse_query(fields[start:end])
+            start = end + 1
+
+    def _limit_size(self, size: int) -> None:
+        if size > self.max_part_size:
+            raise MultiPartException(f"Field exceeded maximum size of {_kilobytes(self.max_part_size)}.")
 
 
 @dataclass

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 import starlette.requests as theirs
 from anyio.lowlevel import checkpoint
@@ -291,6 +292,20 @@ async def test_urlencoded_forms_are_parsed_alike(body: bytes) -> None:
         for limits in LIMITS:
             mine = await parsed(ours, "application/x-www-form-urlencoded", chunks, limits)
             assert mine == await parsed(theirs, "application/x-www-form-urlencoded", chunks, limits)
+
+
+@given(
+    st.binary(max_size=24) | st.lists(st.sampled_from([b"a", b"&", b"=", b"+", b"%C3", b"\xe9", b"xyz"])).map(b"".join),
+    st.integers(1, 9),
+    st.sampled_from(
+        [{}, {"max_fields": 2}, {"max_part_size": 3}, {"max_fields": 1, "max_part_size": 2}, {"max_fields": 0}]
+    ),
+)
+def test_any_urlencoded_form_is_parsed_and_limited_alike(body: bytes, size: int, limits: dict[str, int]) -> None:
+    async def use(m: ModuleType) -> Any:
+        return await parsed(m, "application/x-www-form-urlencoded", cut(body, size), limits)
+
+    assert anyio.run(use, ours) == anyio.run(use, theirs)
 
 
 @pytest.mark.anyio
