@@ -9,7 +9,7 @@ from blacksheep.exceptions import BadRequest, HTTPException
 from blacksheep.server.routing import Router
 from pydantic import BaseModel, TypeAdapter
 
-from apps.scenarios import CHUNKS, ROUTES, ROWS, Item
+from apps.scenarios import BIG, CHUNKS, ROUTES, ROWS, Item
 
 ITEMS = TypeAdapter(list[Item])
 
@@ -43,6 +43,14 @@ async def list_100() -> Response:
 
 async def form(data: FromForm[Form]) -> Response:
     return json({"name": data.value.name, "amount": data.value.amount})
+
+
+async def json_out() -> Response:
+    return json(BIG)
+
+
+async def json_in(request: Request) -> Response:
+    return json({"rows": len(await request.json())})
 
 
 async def stream() -> Response:
@@ -97,5 +105,7 @@ BUILD: dict[str, Callable[[], Any]] = {
     "not-found": lambda: app("GET", "/", hello),
     "invalid": invalid,
     "request": lambda: app("GET", "/seen", seen),
+    "json-out": lambda: app("GET", "/", json_out),
+    "json-in": lambda: app("POST", "/", json_in),
     "route-500": route_500,
 }

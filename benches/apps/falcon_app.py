@@ -10,7 +10,7 @@ import falcon.asgi
 from falcon.asgi import Request, Response
 from pydantic import TypeAdapter
 
-from apps.scenarios import CHUNKS, ROUTES, ROWS, Item
+from apps.scenarios import BIG, CHUNKS, ROUTES, ROWS, Item
 
 ITEMS = TypeAdapter(list[Item])
 
@@ -62,6 +62,16 @@ class Form:
     async def on_post(self, req: Request, resp: Response) -> None:
         data = await req.get_media()
         resp.media = {"name": data["name"], "amount": int(data["amount"])}
+
+
+class JsonOut:
+    async def on_get(self, req: Request, resp: Response) -> None:
+        resp.media = BIG
+
+
+class JsonIn:
+    async def on_post(self, req: Request, resp: Response) -> None:
+        resp.media = {"rows": len(await req.get_media())}
 
 
 class Stream:
@@ -118,5 +128,7 @@ BUILD: dict[str, Callable[[], Any]] = {
     "invalid": lambda: app("/items/{item_id}", Unprocessable()),
     "background": lambda: app("/", Background()),
     "request": lambda: app("/seen", Seen()),
+    "json-out": lambda: app("/", JsonOut()),
+    "json-in": lambda: app("/", JsonIn()),
     "route-500": route_500,
 }

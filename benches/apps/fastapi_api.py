@@ -6,7 +6,7 @@ import importlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
 
-from apps.scenarios import CHUNKS, ROUTES, ROWS, Item
+from apps.scenarios import BIG, CHUNKS, ROUTES, ROWS, Item
 
 
 def small_dict(fw: Any) -> Any:
@@ -122,6 +122,70 @@ def form(fw: Any) -> Any:
     return app
 
 
+def upload(fw: Any) -> Any:
+    app = fw.FastAPI()
+
+    @app.post("/")
+    async def endpoint(file: fw.UploadFile):
+        return {"filename": file.filename, "size": file.size}
+
+    return app
+
+
+def middleware(fw: Any) -> Any:
+    app = fw.FastAPI()
+    for module, name, options in (
+        ("cors", "CORSMiddleware", {"allow_origins": ["http://localhost:3000"]}),
+        ("gzip", "GZipMiddleware", {"minimum_size": 1000}),
+        ("trustedhost", "TrustedHostMiddleware", {"allowed_hosts": ["127.0.0.1"]}),
+    ):
+        app.add_middleware(getattr(importlib.import_module(f"{fw.__name__}.middleware.{module}"), name), **options)
+
+    @app.get("/")
+    async def endpoint():
+        return {"hello": "world"}
+
+    return app
+
+
+def http_middleware(fw: Any) -> Any:
+    app = fw.FastAPI()
+
+    @app.middleware("http")
+    async def first(request, call_next):
+        return await call_next(request)
+
+    @app.middleware("http")
+    async def second(request, call_next):
+        return await call_next(request)
+
+    @app.get("/")
+    async def endpoint():
+        return {"hello": "world"}
+
+    return app
+
+
+def json_out(fw: Any) -> Any:
+    app = fw.FastAPI()
+
+    @app.get("/")
+    async def endpoint():
+        return BIG
+
+    return app
+
+
+def json_in(fw: Any) -> Any:
+    app = fw.FastAPI()
+
+    @app.post("/")
+    async def endpoint(rows: list[dict[str, Any]]):
+        return {"rows": len(rows)}
+
+    return app
+
+
 def stream(fw: Any) -> Any:
     responses = importlib.import_module(f"{fw.__name__}.responses")
     app = fw.FastAPI()
@@ -197,12 +261,17 @@ _BUILD: dict[str, Callable[[Any], Any]] = {
     "sync-dependencies": sync_dependencies,
     "sync-dependencies-64": sync_dependencies,
     "form": form,
+    "upload": upload,
     "stream-100": stream,
     "http-exception": http_exception,
     "not-found": small_dict,
     "invalid": path_query,
     "background": background,
     "request": request,
+    "middleware": middleware,
+    "http-middleware": http_middleware,
+    "json-out": json_out,
+    "json-in": json_in,
     "route-500": route_500,
 }
 

@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import Body, Parameter
 from litestar.response import Stream
 
-from apps.scenarios import CHUNKS, ROUTES, ROWS, Item
+from apps.scenarios import BIG, CHUNKS, ROUTES, ROWS, Item
 
 
 def app(*handlers: Any, **options: Any) -> Litestar:
@@ -105,6 +105,16 @@ async def form(data: Annotated[dict[str, str], Body(media_type=RequestEncodingTy
     return {"name": data["name"], "amount": int(data["amount"])}
 
 
+@get("/")
+async def json_out() -> list[dict[str, Any]]:
+    return BIG
+
+
+@post("/", status_code=200)
+async def json_in(data: list[dict[str, Any]]) -> dict[str, int]:
+    return {"rows": len(data)}
+
+
 @get("/", media_type="text/plain")
 async def stream() -> Stream:
     async def chunks() -> AsyncIterator[bytes]:
@@ -160,5 +170,7 @@ BUILD: dict[str, Callable[[], Any]] = {
     "invalid": lambda: app(path_query, exception_handlers={ValidationException: unprocessable}),
     "background": lambda: app(background),
     "request": lambda: app(seen),
+    "json-out": lambda: app(json_out),
+    "json-in": lambda: app(json_in),
     "route-500": route_500,
 }

@@ -25,7 +25,17 @@ class Item(BaseModel):
 
 
 ITEM: dict[str, Any] = {"name": "teapot", "price": 24.5, "description": "holds a litre", "tags": ["tea", "clay"]}
+BIG: list[dict[str, Any]] = [{"id": number, "seen": True, "weight": number / 8, **ITEM} for number in range(8_000)]
 ROWS: list[dict[str, Any]] = [{**ITEM, "name": f"teapot {number}", "price": number + 0.5} for number in range(100)]
+
+
+UPLOAD = bytes(range(256)) * 4_096
+_BOUNDARY = b"0f1e2d3c4b5a"
+_MULTIPART = (
+    b"--" + _BOUNDARY + b"\r\n"
+    b'content-disposition: form-data; name="file"; filename="picture.bin"\r\n'
+    b"content-type: application/octet-stream\r\n\r\n" + UPLOAD + b"\r\n--" + _BOUNDARY + b"--\r\n"
+)
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,14 @@ SCENARIOS: dict[str, Scenario] = {
         answer={"name": "tea pot", "amount": 3},
         goal=15,
     ),
+    "upload": Scenario(
+        "multipart upload of 1 MiB",
+        method="POST",
+        headers=((b"content-type", b"multipart/form-data; boundary=" + _BOUNDARY),),
+        body=_MULTIPART,
+        answer={"filename": "picture.bin", "size": len(UPLOAD)},
+        goal=3,
+    ),
     "stream-100": Scenario("streaming response, 100 chunks", answer=b"".join(CHUNKS), goal=4, streams=True),
     "http-exception": Scenario("`HTTPException`", status=418, answer=None, goal=20),
     "not-found": Scenario("404", target="/no/such/path", status=404, answer=None, goal=20),
@@ -131,6 +149,17 @@ SCENARIOS: dict[str, Scenario] = {
         headers=((b"x-token", b"secret"),),
         answer={"token": "secret", "q": "tea", "url": "http://127.0.0.1:8000/seen?q=tea"},
         goal=15,
+    ),
+    "middleware": Scenario("CORS, GZip and TrustedHost", headers=((b"origin", b"http://localhost:3000"),), goal=20),
+    "http-middleware": Scenario('two `@app.middleware("http")`', goal=25),
+    "json-out": Scenario("1 MB of JSON out, no model", answer=BIG, goal=3),
+    "json-in": Scenario(
+        "1 MB of JSON in, no model",
+        method="POST",
+        headers=_JSON,
+        body=json.dumps(BIG, separators=(",", ":")).encode(),
+        answer={"rows": len(BIG)},
+        goal=3,
     ),
     "route-500": Scenario(f"last of {ROUTES} routes", target=f"/route{ROUTES - 1}/42", answer={"id": 42}, goal=200),
 }
