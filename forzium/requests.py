@@ -270,24 +270,31 @@ class Request(HTTPConnection[StateT]):
             yield self._body
             yield b""
             return
+        self._expect_unread()
+        while not self._stream_consumed:
+            if piece := await self._receive_piece():
+                yield piece
+        yield b""
+
+    def _expect_unread(self) -> None:
         if self._stream_consumed:
             raise RuntimeError("Stream consumed")
-        while not self._stream_consumed:
-            message = await self._receive()
-            kind = message["type"]
-            if kind == "http.request":
-                if not message.get("more_body", False):
-                    self._stream_consumed = True
-                if piece := message.get("body", b""):
-                    yield piece
-            elif kind == "http.disconnect":
-                self._is_disconnected = True
-                raise ClientDisconnect
-            else:
-                raise RuntimeError(
-                    f"Expected ASGI message 'http.request' or 'http.disconnect', but got {kind!r} from receive()."
-                )
-        yield b""
+
+    async def _receive_piece(self) -> bytes:
+        """Wait for one message of the body; note whether it is the last one."""
+        message = await self._receive()
+        kind = message["type"]
+        if kind == "http.request":
+            if not message.get("more_body", False):
+                self._stream_consumed = True
+            piece: bytes = message.get("body", b"")
+            return piece
+        if kind == "http.disconnect":
+            self._is_disconnected = True
+            raise ClientDisconnect
+        raise RuntimeError(
+            f"Expected ASGI message 'http.request' or 'http.disconnect', but got {kind!r} from receive()."
+        )
 
     async def body(self) -> bytes:
         """Read the whole body, once; later calls give the same bytes.
@@ -297,8 +304,15 @@ class Request(HTTPConnection[StateT]):
             RuntimeError: The body has been streamed.
         """
         if not hasattr(self, "_body"):
-            async with aclosing(self.stream()) as stream:
-                self._body = b"".join([piece async for piece in stream])
+            if getattr(self.stream, "__func__", None) is not Request.stream:  # a stream of someone else's
+                async with aclosing(self.stream()) as stream:
+                    self._body = b"".join([piece async for piece in stream])
+                return self._body
+            self._expect_unread()
+            pieces = []
+            while not self._stream_consumed:
+                pieces.append(await self._receive_piece())
+            self._body = b"".join(pieces)
         return self._body
 
     async def json(self) -> Any:

@@ -175,6 +175,20 @@ async def test_bodies_are_read_alike(messages: list[Message], order: list[str]) 
 
 
 @pytest.mark.anyio
+async def test_a_body_is_read_through_an_overridden_stream() -> None:
+    async def upper(self: Any) -> AsyncIterator[bytes]:
+        yield b"MINE"
+
+    async def use(m: ModuleType) -> Any:
+        of_class = type("Mine", (m.Request,), {"stream": upper})({"type": "http"}, receiving([{"body": b"theirs"}]))
+        of_object = m.Request({"type": "http"}, receiving([{"body": b"theirs"}]))
+        of_object.stream = lambda: upper(of_object)
+        return await of_class.body(), await of_object.body()
+
+    assert await use(ours) == await use(theirs)
+
+
+@pytest.mark.anyio
 async def test_a_request_without_channels_says_so_alike() -> None:
     async def use(m: ModuleType) -> Any:
         scope = {
