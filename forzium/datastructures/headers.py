@@ -42,7 +42,7 @@ class Headers(Mapping[str, str]):
             self._list = raw
         elif scope is not None:
             # A server may give any iterable. The list is shared with the scope, so that changes show there.
-            self._list = scope["headers"] = list(scope["headers"])
+            self._list = scope["headers"] = [*scope["headers"]]
         else:
             self._list = []
 

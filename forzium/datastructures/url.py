@@ -44,6 +44,7 @@ class URL:
     """
 
     _url: str
+    _parts: tuple[str, str, str, str]
     _components: SplitResult
 
     def __init__(self, url: str = "", scope: Scope | None = None, **components: Any) -> None:
@@ -60,24 +61,26 @@ class URL:
     def _read(self, scope: Scope) -> None:
         scheme: str = scope.get("scheme", "http")
         path: str = scope["path"].replace("?", "%3F").replace("#", "%23").replace("\\", "%5C")
-        query = _query_text(scope.get("query_string", b""))
+        raw_query: bytes = scope.get("query_string", b"")
+        try:
+            query = raw_query.decode()
+        except UnicodeDecodeError:  # shown percent-encoded, as it should have been sent
+            query = quote(raw_query, safe=_ASCII)
         host: str | None = None
         for name, value in scope["headers"]:
             if name == b"host":
                 host = value.decode("latin-1")
                 break
-        plain = host is not None and _is_plain_authority(host) is not None
-        authority = host if plain else _authority(host, scope.get("server"), scheme)
+        if host is not None and path[:1] == "/" and scheme in _DEFAULT_PORTS and _is_plain_authority(host):
+            self._parts = (scheme, host, path, query)
+            self._url = f"{scheme}://{host}{path}?{query}" if query else f"{scheme}://{host}{path}"
+            return
+        authority = _authority(host, scope.get("server"), scheme)
         if authority is None:
             # The authority is unknown. Two slashes at the start would make one of the path.
             if path.startswith("//"):
                 path = f"/%2F{path[2:]}"
             self._url = f"{path}?{query}" if query else path
-        elif plain and path[:1] == "/" and scheme in _DEFAULT_PORTS:
-            whole = f"{scheme}://{authority}{path}?{query}" if query else f"{scheme}://{authority}{path}"
-            if whole.isprintable() and "#" not in query:  # otherwise `urlsplit` would not give these parts back
-                self._components = SplitResult(scheme, authority, path, query, "")
-            self._url = whole
         else:
             self._url = SplitResult(scheme, authority, path, query, "").geturl()
 
@@ -86,7 +89,13 @@ class URL:
         """The parts, as `urllib.parse.urlsplit` gives them."""
         known: SplitResult | None = getattr(self, "_components", None)
         if known is None:
-            known = self._components = urlsplit(self._url)
+            parts: tuple[str, str, str, str] | None = getattr(self, "_parts", None)
+            # `urlsplit` removes tabs and line breaks, and finds a fragment where a server let one through.
+            if parts is not None and self._url.isprintable() and "#" not in parts[3]:
+                known = SplitResult(*parts, "")
+            else:
+                known = urlsplit(self._url)
+            self._components = known
         return known
 
     @property
@@ -208,14 +217,6 @@ def _authority(host_header: str | None, server: Any, scheme: str) -> str | None:
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
     return host if port == _DEFAULT_PORTS.get(scheme) else f"{host}:{port}"
-
-
-def _query_text(raw: bytes) -> str:
-    """Decode a query string. Bytes that are no UTF-8 are shown percent-encoded, as they should have been sent."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return quote(raw, safe=_ASCII)
 
 
 def _host_of(netloc: str) -> str:
