@@ -1,7 +1,7 @@
 """Declarations become plans: what the Rust core carries out.
 
-Read once, before the first request that needs it, and again when a declaration changed. Cold code: it may take its time.
-It stands on routing and dependencies, and is called by the core (`compile_app`, `compile_router`), by routing
+Read once, before the first request that needs it, and again when a declaration changed. Cold code: it may take
+its time. It stands on routing and dependencies, and is called by the core (`compile_app`, `compile_router`), by routing
 (`request_handler`, `websocket_handler`) and by users (`explain`).
 
 - `spec`: the shape of a plan, as plain data

@@ -1,12 +1,14 @@
 """Python functions that the Rust core calls while a request runs: where Python's own machinery is the rule.
 
-Stands on concurrency, exceptions, responses and dependencies. Every name here is imported in `rust/forzium-py/src/imports.rs`.
-Nothing here decides what happens next: that is the core's.
+Stands on concurrency, exceptions, responses and dependencies. The names are those in
+`rust/forzium-py/src/imports.rs`. Nothing here decides what happens next: that is the core's.
 """
 
 from __future__ import annotations
 
 import functools
+import math
+import math
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -86,10 +88,10 @@ async def exit_sync_generator(generator: Generator[Any, None, None], exception: 
 
     Source: `contextlib.contextmanager`; FastAPI, `contextmanager_in_threadpool`.
     """
-    swallowed = False
+    done = False
     with anyio.CancelScope(shield=True):
-        swallowed = await anyio.to_thread.run_sync(_leave, generator, exception, limiter=anyio.CapacityLimiter(1))
-    return swallowed
+        done = await anyio.to_thread.run_sync(_leave, generator, exception, limiter=anyio.CapacityLimiter(1))
+    return done  # noqa: RET504  (the scope may swallow an exception, says the type checker)
 
 
 def _leave(generator: Generator[Any, None, None], exception: BaseException | None) -> bool:
@@ -331,3 +333,37 @@ def written_response(status_code: int, headers: list[tuple[bytes, bytes]], body:
     response = Response(content=body, status_code=status_code, media_type="application/json", background=background)
     response.raw_headers = headers
     return response
+
+
+def json_leniently(value: Any, error: ValueError) -> bytes:
+    """Write a value that JSON cannot hold as it is: non-finite numbers as `null`, lone surrogates escaped.
+
+    Args:
+        value: What an endpoint returned.
+        error: Why it could not be written.
+
+    Raises:
+        ValueError: It contains itself, or cannot be written for another reason.
+    """
+    import json
+
+    from forzium.encoders import jsonable_encoder
+
+    try:
+        finite = _finite(jsonable_encoder(value))
+        escaped = isinstance(error, UnicodeError)
+        return json.dumps(finite, ensure_ascii=escaped, allow_nan=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(finite, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
+    except RecursionError:
+        raise error from None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

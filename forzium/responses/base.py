@@ -206,7 +206,7 @@ class Response:
         """
         if scope["type"] == "websocket":
             send = self._wrap_websocket_denial_send(send)
-        headers, body = _framed(self, scope.get("method") == "HEAD")
+        headers, body = framed(self, scope.get("method") == "HEAD")
         await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         if self.background is not None:
@@ -241,7 +241,7 @@ def _has_no_content(status_code: int) -> bool:
     return status_code < 200 or status_code in (204, 304)
 
 
-def _framed(response: Response, is_head: bool) -> tuple[RawHeaders, bytes | memoryview]:
+def framed(response: Response, is_head: bool) -> tuple[RawHeaders, bytes | memoryview]:
     """Give headers and body as HTTP frames them. Source: RFC 9110, 6.4.1, 8.6, 15."""
     status_code, headers, body = response.status_code, response.raw_headers, response.body
     require_status(status_code)

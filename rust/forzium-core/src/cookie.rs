@@ -21,10 +21,7 @@ fn trim(text: &str) -> &str {
 
 /// Takes the quotes and the backslash escapes (`\"`, `\\`, `\ooo`) off a value, as `http.cookies` writes them.
 fn unquote(value: &str) -> Cow<'_, str> {
-    let Some(inner) = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    else {
+    let Some(inner) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Cow::Borrowed(value);
     };
     if !inner.contains('\\') {
@@ -61,9 +58,7 @@ mod tests {
     use super::*;
 
     fn read(header: &str) -> Vec<(String, String)> {
-        pairs(header)
-            .map(|(name, value)| (name.to_owned(), value.into_owned()))
-            .collect()
+        pairs(header).map(|(name, value)| (name.to_owned(), value.into_owned())).collect()
     }
 
     fn pair(name: &str, value: &str) -> (String, String) {
@@ -72,10 +67,7 @@ mod tests {
 
     #[test]
     fn names_values_and_the_nameless_are_read() {
-        assert_eq!(
-            read("a=1; b = 2 ;c; =d; "),
-            [pair("a", "1"), pair("b", "2"), pair("", "c"), pair("", "d")]
-        );
+        assert_eq!(read("a=1; b = 2 ;c; =d; "), [pair("a", "1"), pair("b", "2"), pair("", "c"), pair("", "d")]);
     }
 
     #[test]

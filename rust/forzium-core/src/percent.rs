@@ -22,10 +22,8 @@ pub fn decode_component(raw: &[u8]) -> String {
     while at < raw.len() {
         let byte = raw[at];
         if byte == b'%'
-            && let (Some(high), Some(low)) = (
-                raw.get(at + 1).copied().and_then(hex),
-                raw.get(at + 2).copied().and_then(hex),
-            )
+            && let (Some(high), Some(low)) =
+                (raw.get(at + 1).copied().and_then(hex), raw.get(at + 2).copied().and_then(hex))
         {
             run.push(high << 4 | low);
             at += 3;
@@ -54,8 +52,7 @@ fn flush(run: &mut Vec<u8>, text: &mut String) {
 
 /// Whether a component has to be decoded at all.
 pub fn is_plain(raw: &[u8]) -> bool {
-    raw.iter()
-        .all(|byte| byte.is_ascii() && *byte != b'%' && *byte != b'+')
+    raw.iter().all(|byte| byte.is_ascii() && *byte != b'%' && *byte != b'+')
 }
 
 #[cfg(test)]

@@ -37,18 +37,7 @@ mod tests {
         assert_eq!(integer("42"), Some(42));
         assert_eq!(integer("-7"), Some(-7));
         assert_eq!(integer("0"), Some(0));
-        for text in [
-            "",
-            "-",
-            "+1",
-            "007",
-            "-0x",
-            "1_000",
-            " 1",
-            "1.0",
-            "\u{661}",
-            "9999999999999999999",
-        ] {
+        for text in ["", "-", "+1", "007", "-0x", "1_000", " 1", "1.0", "\u{661}", "9999999999999999999"] {
             assert_eq!(integer(text), None, "{text}");
         }
     }
@@ -57,16 +46,7 @@ mod tests {
     fn only_plain_decimals_are_read() {
         assert_eq!(decimal("1.5"), Some(1.5));
         assert_eq!(decimal("-0.25"), Some(-0.25));
-        for text in [
-            "",
-            "1",
-            "1.",
-            ".5",
-            "1e5",
-            "nan",
-            "1_0.0",
-            "1234567890123456.5",
-        ] {
+        for text in ["", "1", "1.", ".5", "1e5", "nan", "1_0.0", "1234567890123456.5"] {
             assert_eq!(decimal(text), None, "{text}");
         }
     }

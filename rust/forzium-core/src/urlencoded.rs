@@ -9,15 +9,13 @@ use crate::percent;
 /// Equal to `urllib.parse.parse_qsl(raw.decode("latin-1"), keep_blank_values=True)`: only `&` separates, an empty
 /// piece is passed over, a piece without `=` is a name with an empty value.
 pub fn pairs(raw: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    raw.split(|byte| *byte == b'&')
-        .filter(|piece| !piece.is_empty())
-        .map(|piece| {
-            let (name, value) = match memchr::memchr(b'=', piece) {
-                Some(at) => (&piece[..at], &piece[at + 1..]),
-                None => (piece, &piece[piece.len()..]),
-            };
-            (component(name), component(value))
-        })
+    raw.split(|byte| *byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
+        let (name, value) = match memchr::memchr(b'=', piece) {
+            Some(at) => (&piece[..at], &piece[at + 1..]),
+            None => (piece, &piece[piece.len()..]),
+        };
+        (component(name), component(value))
+    })
 }
 
 fn component(raw: &[u8]) -> Cow<'_, str> {
@@ -34,9 +32,7 @@ mod tests {
     use super::*;
 
     fn read(raw: &[u8]) -> Vec<(String, String)> {
-        pairs(raw)
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .collect()
+        pairs(raw).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 
     fn pair(name: &str, value: &str) -> (String, String) {
@@ -45,10 +41,7 @@ mod tests {
 
     #[test]
     fn blank_values_and_names_without_equals_are_kept() {
-        assert_eq!(
-            read(b"a=1&b=&c&&=d"),
-            [pair("a", "1"), pair("b", ""), pair("c", ""), pair("", "d")]
-        );
+        assert_eq!(read(b"a=1&b=&c&&=d"), [pair("a", "1"), pair("b", ""), pair("c", ""), pair("", "d")]);
     }
 
     #[test]

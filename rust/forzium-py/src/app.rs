@@ -60,16 +60,8 @@ impl AsgiApp {
             return Ok(Rc::clone(compiled));
         }
         let py = slf.py();
-        let (stack, router, dispatcher, handlers, errors) =
-            imports::compile_app(py)?.call1((slf,))?.extract()?;
-        let compiled = Rc::new(Compiled {
-            clock,
-            stack,
-            router,
-            dispatcher,
-            handlers,
-            errors,
-        });
+        let (stack, router, dispatcher, handlers, errors) = imports::compile_app(py)?.call1((slf,))?.extract()?;
+        let compiled = Rc::new(Compiled { clock, stack, router, dispatcher, handlers, errors });
         let before = slf.get().compiled.0.replace(Some(Rc::clone(&compiled)));
         drop(before);
         Ok(compiled)
@@ -81,9 +73,7 @@ impl AsgiApp {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self {
-            compiled: Shared(RefCell::new(None)),
-        }
+        Self { compiled: Shared(RefCell::new(None)) }
     }
 
     /// The ASGI callable: gives the awaitable that answers the connection.
@@ -98,34 +88,22 @@ impl AsgiApp {
         let scope = scope.cast_into::<PyDict>()?;
         scope.set_item(interned::app(py), slf)?;
         let compiled = Self::compiled(slf)?;
-        let connection = Rc::new(Connection::new(
-            scope,
-            receive,
-            send,
-            kind == Kind::WebSocket,
-        ));
+        let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
         let machine = Rc::clone(&connection);
         if let Some(stack) = &compiled.stack {
             let stack = stack.clone_ref(py);
-            return Ok(Awaitable::new(
-                connection,
-                Box::pin(async move { called(&machine, &stack).await }),
-            ));
+            return Ok(Awaitable::new(connection, Box::pin(async move { called(&machine, &stack).await })));
         }
         if kind == Kind::Lifespan {
             let router = compiled.router.clone_ref(py);
-            return Ok(Awaitable::new(
-                connection,
-                Box::pin(async move { lifespan(&machine, &router).await }),
-            ));
+            return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine, &router).await })));
         }
         let table = compiled.dispatcher.get().table(py)?.unbind();
         failure::set_handlers(&connection, compiled.handlers.bind(py))?;
         Ok(Awaitable::new(
             connection,
             Box::pin(async move {
-                http::application(&machine, &compiled.router, table.get(), &compiled.errors)
-                    .await?;
+                http::application(&machine, &compiled.router, table.get(), &compiled.errors).await?;
                 Ok(machine.py().None())
             }),
         ))
@@ -160,11 +138,7 @@ impl AsgiApp {
 /// Calls an ASGI application with the connection's own callables.
 async fn called(connection: &Rc<Connection>, application: &Py<PyAny>) -> PyResult<Py<PyAny>> {
     let py = connection.py();
-    let waiting = application.bind(py).call1((
-        connection.scope(),
-        connection.receive(),
-        connection.send(),
-    ))?;
+    let waiting = application.bind(py).call1((connection.scope(), connection.receive(), connection.send()))?;
     wait(connection.channel(), waiting).await
 }
 
@@ -172,9 +146,7 @@ async fn called(connection: &Rc<Connection>, application: &Py<PyAny>) -> PyResul
 async fn lifespan(connection: &Rc<Connection>, router: &Py<PyAny>) -> PyResult<Py<PyAny>> {
     let py = connection.py();
     let arguments = (connection.scope(), connection.receive(), connection.send());
-    let waiting = router
-        .bind(py)
-        .call_method1(interned::lifespan(py), arguments)?;
+    let waiting = router.bind(py).call_method1(interned::lifespan(py), arguments)?;
     wait(connection.channel(), waiting).await
 }
 
@@ -197,9 +169,7 @@ impl Dispatcher {
             Some((_, table)) => Some(table.clone_ref(py)),
             None => None,
         };
-        let table = imports::compile_router(py)?
-            .call1((&self.router, before))?
-            .cast_into::<Table>()?;
+        let table = imports::compile_router(py)?.call1((&self.router, before))?.cast_into::<Table>()?;
         let before = self.table.0.replace(Some((clock, table.clone().unbind())));
         drop(before);
         Ok(table)
@@ -210,10 +180,7 @@ impl Dispatcher {
 impl Dispatcher {
     #[new]
     fn new(router: Py<PyAny>) -> Self {
-        Self {
-            router,
-            table: Shared(RefCell::new(None)),
-        }
+        Self { router, table: Shared(RefCell::new(None)) }
     }
 
     fn __call__<'py>(
@@ -225,22 +192,14 @@ impl Dispatcher {
         let py = slf.py();
         let kind = scope::kind(scope::dict(&scope)?)?;
         let scope = scope.cast_into::<PyDict>()?;
-        let connection = Rc::new(Connection::new(
-            scope,
-            receive,
-            send,
-            kind == Kind::WebSocket,
-        ));
+        let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
         let machine = Rc::clone(&connection);
         let router = slf.get().router.clone_ref(py);
         if kind == Kind::Lifespan {
             if !connection.scope().contains(interned::router(py))? {
                 connection.scope().set_item(interned::router(py), &router)?;
             }
-            return Ok(Awaitable::new(
-                connection,
-                Box::pin(async move { lifespan(&machine, &router).await }),
-            ));
+            return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine, &router).await })));
         }
         let table = slf.get().table(py)?.unbind();
         Ok(Awaitable::new(
@@ -283,10 +242,7 @@ impl Handler {
     #[new]
     #[pyo3(signature = (compile, provider, *, websocket=false))]
     fn new(compile: Py<PyAny>, provider: Option<Py<PyAny>>, websocket: bool) -> Self {
-        Self {
-            plan: LazyPlan::new(compile, provider),
-            websocket,
-        }
+        Self { plan: LazyPlan::new(compile, provider), websocket }
     }
 
     fn __call__<'py>(&self, request: Bound<'py, PyAny>) -> PyResult<Awaitable> {
@@ -299,9 +255,7 @@ impl Handler {
             connection,
             Box::pin(async move {
                 let result = if websocket {
-                    pipeline::converse(&machine, plan.get())
-                        .await
-                        .map(|()| None)
+                    pipeline::converse(&machine, plan.get()).await.map(|()| None)
                 } else {
                     pipeline::execute(&machine, plan.get()).await.map(Some)
                 };
@@ -354,19 +308,12 @@ pub fn solve_values(
 fn response_of(connection: &Connection, outgoing: Outgoing) -> PyResult<Py<PyAny>> {
     let py = connection.py();
     match outgoing {
-        Outgoing::Written {
-            status,
-            headers,
-            body,
-            background,
-        } => Ok(imports::written_response(py)?
-            .call1((status, headers, body, background))?
-            .unbind()),
+        Outgoing::Written { status, headers, body, background } => {
+            Ok(imports::written_response(py)?.call1((status, headers, body, background))?.unbind())
+        }
         Outgoing::Response => {
             let response = connection.vault.borrow_mut().outgoing.take();
-            response.ok_or_else(|| {
-                PyRuntimeError::new_err("forzium: a response was lost; please report this")
-            })
+            response.ok_or_else(|| PyRuntimeError::new_err("forzium: a response was lost; please report this"))
         }
     }
 }
@@ -376,10 +323,7 @@ fn hand_over_exits(connection: &Connection) -> PyResult<()> {
     let py = connection.py();
     let (function, request, closing, shield) = {
         let mut vault = connection.vault.borrow_mut();
-        let exits = (
-            std::mem::take(&mut vault.function_exits),
-            std::mem::take(&mut vault.request_exits),
-        );
+        let exits = (std::mem::take(&mut vault.function_exits), std::mem::take(&mut vault.request_exits));
         (exits.0, exits.1, vault.closing.take(), vault.shield.take())
     };
     if function.is_empty() && request.is_empty() && closing.is_none() {
@@ -397,13 +341,7 @@ fn hand_over_exits(connection: &Connection) -> PyResult<()> {
             Lifetime::Function => own.vault.borrow_mut().function_exits = exits,
             Lifetime::Request => own.vault.borrow_mut().request_exits = exits,
         }
-        Bound::new(
-            py,
-            Exits {
-                connection: Shared(Rc::new(own)),
-                lifetime,
-            },
-        )
+        Bound::new(py, Exits { connection: Shared(Rc::new(own)), lifetime })
     };
     imports::push_exits(py)?.call1((
         connection.scope(),
@@ -438,12 +376,7 @@ impl Exits {
                         Ok(false.into_pyobject(py)?.to_owned().into_any().unbind())
                     }
                     (_, Some(after)) => Err(after),
-                    (before, None) => Ok(before
-                        .is_some()
-                        .into_pyobject(py)?
-                        .to_owned()
-                        .into_any()
-                        .unbind()),
+                    (before, None) => Ok(before.is_some().into_pyobject(py)?.to_owned().into_any().unbind()),
                 }
             }),
         )

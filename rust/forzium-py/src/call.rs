@@ -21,17 +21,14 @@ pub fn invoke<'py>(
         return call.call0();
     }
     if arguments.len() != names.len() {
-        return Err(PyRuntimeError::new_err(
-            "forzium: a callable has as many arguments as names; please report this",
-        ));
+        return Err(PyRuntimeError::new_err("forzium: a callable has as many arguments as names; please report this"));
     }
     // SAFETY:
     // - `Bound` is a transparent wrapper of a non-null object pointer, so the slice is an array of live objects, borrowed
     //   for the length of the call.
     // - All are keyword arguments: none is positional, and there is one for each name in the tuple, as checked above.
     unsafe {
-        let result =
-            ffi::PyObject_Vectorcall(call.as_ptr(), arguments.as_ptr().cast(), 0, names.as_ptr());
+        let result = ffi::PyObject_Vectorcall(call.as_ptr(), arguments.as_ptr().cast(), 0, names.as_ptr());
         Bound::from_owned_ptr_or_err(call.py(), result)
     }
 }
@@ -64,8 +61,7 @@ async fn unlimited<'c>(
             wait(connection.channel(), waiting).await
         }
         Calling::Sync => {
-            let waiting =
-                imports::run_in_thread(py)?.call1((call, names, PyTuple::new(py, arguments)?))?;
+            let waiting = imports::run_in_thread(py)?.call1((call, names, PyTuple::new(py, arguments)?))?;
             wait(connection.channel(), waiting).await
         }
         Calling::Stream => invoke(call, &arguments, names).map(Bound::unbind),
@@ -75,11 +71,7 @@ async fn unlimited<'c>(
             let waiting = generator.call_method0(interned::anext(py))?;
             match wait(connection.channel(), waiting).await {
                 Ok(value) => {
-                    keep(
-                        connection,
-                        node.lifetime,
-                        Exit::AsyncGenerator(generator.unbind()),
-                    );
+                    keep(connection, node.lifetime, Exit::AsyncGenerator(generator.unbind()));
                     Ok(value)
                 }
                 Err(stop) if stop.is_instance_of::<PyStopAsyncIteration>(py) => {
@@ -93,11 +85,7 @@ async fn unlimited<'c>(
             drop(arguments);
             let waiting = imports::enter_sync_generator(py)?.call1((&generator,))?;
             let value = wait(connection.channel(), waiting).await?;
-            keep(
-                connection,
-                node.lifetime,
-                Exit::Generator(generator.unbind()),
-            );
+            keep(connection, node.lifetime, Exit::Generator(generator.unbind()));
             Ok(value)
         }
     }
@@ -111,9 +99,7 @@ async fn limited<'c>(
     limit: &Py<PyAny>,
 ) -> PyResult<Py<PyAny>> {
     let py = connection.py();
-    let semaphore = limit
-        .bind(py)
-        .call_method0(pyo3::intern!(py, "get_semaphore"))?;
+    let semaphore = limit.bind(py).call_method0(pyo3::intern!(py, "get_semaphore"))?;
     let waiting = semaphore.call_method0(pyo3::intern!(py, "acquire"))?;
     wait(connection.channel(), waiting).await?;
     let held_while_used = matches!(node.calling, Calling::Generator | Calling::AsyncGenerator);

@@ -94,12 +94,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(
-        scope: Bound<'_, PyDict>,
-        receive: Bound<'_, PyAny>,
-        send: Bound<'_, PyAny>,
-        websocket: bool,
-    ) -> Self {
+    pub fn new(scope: Bound<'_, PyDict>, receive: Bound<'_, PyAny>, send: Bound<'_, PyAny>, websocket: bool) -> Self {
         Self {
             websocket,
             channel: Channel::default(),
@@ -170,10 +165,7 @@ impl Connection {
 
     /// The Python `Request` or `WebSocket`, if somebody has asked for it.
     pub fn existing_request(&self) -> Option<Bound<'_, PyAny>> {
-        self.request
-            .borrow()
-            .as_ref()
-            .map(|request| request.bind(self.py()).clone())
+        self.request.borrow().as_ref().map(|request| request.bind(self.py()).clone())
     }
 
     /// A value of the scope that the ASGI specification requires.
@@ -186,10 +178,7 @@ impl Connection {
     }
 
     /// The value of a path parameter, converted by its convertor.
-    pub fn path_param<'c>(
-        &'c self,
-        name: &Bound<'c, PyString>,
-    ) -> PyResult<Option<Bound<'c, PyAny>>> {
+    pub fn path_param<'c>(&'c self, name: &Bound<'c, PyString>) -> PyResult<Option<Bound<'c, PyAny>>> {
         match self.scope().get_item(interned::path_params(self.py()))? {
             Some(params) => params.cast::<PyDict>()?.get_item(name),
             None => Ok(None),
@@ -201,9 +190,7 @@ impl Connection {
             None => Ok(None),
             Some(query) => query.cast_into::<PyBytes>().map(Some).map_err(|error| {
                 let found = error.into_inner();
-                PyTypeError::new_err(format!(
-                    "ASGI scope: expected 'query_string' to be bytes, but found {found:?}"
-                ))
+                PyTypeError::new_err(format!("ASGI scope: expected 'query_string' to be bytes, but found {found:?}"))
             }),
         }
     }
@@ -213,9 +200,7 @@ impl Connection {
         let Some(query) = self.query_string()? else {
             return Ok(None);
         };
-        let last = urlencoded::pairs(query.as_bytes())
-            .filter(|(found, _)| found == name)
-            .last();
+        let last = urlencoded::pairs(query.as_bytes()).filter(|(found, _)| found == name).last();
         Ok(last.map(|(_, value)| PyString::new(self.py(), &value)))
     }
 
@@ -223,8 +208,7 @@ impl Connection {
     pub fn query_params(&self, name: &str) -> PyResult<Bound<'_, PyList>> {
         let values = PyList::empty(self.py());
         if let Some(query) = self.query_string()? {
-            for (_, value) in urlencoded::pairs(query.as_bytes()).filter(|(found, _)| found == name)
-            {
+            for (_, value) in urlencoded::pairs(query.as_bytes()).filter(|(found, _)| found == name) {
                 values.append(value.as_ref())?;
             }
         }
@@ -250,10 +234,7 @@ impl Connection {
         for pair in headers.iter() {
             let (key, value) = match pair.cast::<PyTuple>() {
                 Ok(pair) if pair.len() == 2 => (pair.get_item(0)?, pair.get_item(1)?),
-                _ => (
-                    pair.get_item(0).map_err(not_a_pair)?,
-                    pair.get_item(1).map_err(not_a_pair)?,
-                ),
+                _ => (pair.get_item(0).map_err(not_a_pair)?, pair.get_item(1).map_err(not_a_pair)?),
             };
             let (Ok(key), Ok(value)) = (key.cast::<PyBytes>(), value.cast::<PyBytes>()) else {
                 return Err(PyTypeError::new_err(
@@ -290,9 +271,7 @@ impl Connection {
     /// All values of a header, in order.
     pub fn headers_all(&self, name: &[u8]) -> PyResult<Bound<'_, PyList>> {
         let values = PyList::empty(self.py());
-        self.headers(name, |value| {
-            values.append(latin1(self.py(), value)).map(|()| true)
-        })?;
+        self.headers(name, |value| values.append(latin1(self.py(), value)).map(|()| true))?;
         Ok(values)
     }
 
@@ -301,10 +280,7 @@ impl Connection {
         let mut found = None;
         self.headers(b"cookie", |header| {
             let header = text_of_latin1(header);
-            if let Some((_, value)) = cookie::pairs(&header)
-                .filter(|(key, _)| *key == name)
-                .last()
-            {
+            if let Some((_, value)) = cookie::pairs(&header).filter(|(key, _)| *key == name).last() {
                 found = Some(PyString::new(self.py(), &value));
             }
             Ok(true)
@@ -314,20 +290,13 @@ impl Connection {
 }
 
 fn not_a_pair(_: PyErr) -> PyErr {
-    PyTypeError::new_err(
-        "ASGI scope: expected 'headers' to hold pairs of bytes, but found something else",
-    )
+    PyTypeError::new_err("ASGI scope: expected 'headers' to hold pairs of bytes, but found something else")
 }
 
 fn text_of_latin1(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() => text.into(),
-        _ => bytes
-            .iter()
-            .copied()
-            .map(char::from)
-            .collect::<String>()
-            .into(),
+        _ => bytes.iter().copied().map(char::from).collect::<String>().into(),
     }
 }
 
@@ -374,16 +343,8 @@ impl Held for Connection {
 
     fn clear(&self) {
         self.channel.clear();
-        let request = self
-            .request
-            .try_borrow_mut()
-            .ok()
-            .and_then(|mut request| request.take());
-        let vault = self
-            .vault
-            .try_borrow_mut()
-            .ok()
-            .map(|mut vault| std::mem::take(&mut *vault));
+        let request = self.request.try_borrow_mut().ok().and_then(|mut request| request.take());
+        let vault = self.vault.try_borrow_mut().ok().map(|mut vault| std::mem::take(&mut *vault));
         // Dropped here, after the cells are free again: a destructor may run Python code.
         drop((request, vault));
     }

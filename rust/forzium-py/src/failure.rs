@@ -11,8 +11,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use crate::awaitable::{Held, wait};
 use crate::connection::Connection;
-use crate::json::Rules;
-use crate::{imports, interned, json, message, send, serialize};
+use crate::{imports, interned, message, send, serialize};
 
 /// Answers an exception, or gives it back.
 pub async fn handle(connection: &Rc<Connection>, error: PyErr) -> PyResult<()> {
@@ -25,8 +24,7 @@ pub async fn handle(connection: &Rc<Connection>, error: PyErr) -> PyResult<()> {
         return Err(error);
     };
     if connection.started.get() {
-        let late =
-            PyRuntimeError::new_err("Caught handled exception, but response already started.");
+        let late = PyRuntimeError::new_err("Caught handled exception, but response already started.");
         late.set_cause(py, Some(error));
         return Err(late);
     }
@@ -35,14 +33,8 @@ pub async fn handle(connection: &Rc<Connection>, error: PyErr) -> PyResult<()> {
     } else if !connection.websocket && handler.is(imports::validation_exception_handler(py)?) {
         answer_validation_error(connection, exception.as_any()).await?;
     } else {
-        let request = if connection.websocket {
-            connection.websocket()?
-        } else {
-            connection.request()?
-        };
-        connection
-            .channel()
-            .set_handling(Some(exception.clone().into_any().unbind()));
+        let request = if connection.websocket { connection.websocket()? } else { connection.request()? };
+        connection.channel().set_handling(Some(exception.clone().into_any().unbind()));
         let response = called(connection, &handler, &request, exception.as_any()).await;
         connection.channel().set_handling(None);
         let response = response?.into_bound(py);
@@ -62,10 +54,7 @@ async fn called(
     exception: &Bound<'_, PyAny>,
 ) -> PyResult<Py<PyAny>> {
     let py = connection.py();
-    let waiting = if imports::is_async_callable(py)?
-        .call1((handler,))?
-        .is_truthy()?
-    {
+    let waiting = if imports::is_async_callable(py)?.call1((handler,))?.is_truthy()? {
         handler.call1((request, exception))?
     } else {
         imports::call_handler_in_thread(py)?.call1((handler, request, exception))?
@@ -74,15 +63,9 @@ async fn called(
 }
 
 /// The handler registered for an exception.
-fn handler_of<'c>(
-    connection: &'c Connection,
-    exception: &Bound<'c, PyAny>,
-) -> PyResult<Option<Bound<'c, PyAny>>> {
+fn handler_of<'c>(connection: &'c Connection, exception: &Bound<'c, PyAny>) -> PyResult<Option<Bound<'c, PyAny>>> {
     let py = connection.py();
-    let Some(handlers) = connection
-        .scope()
-        .get_item(interned::exception_handlers(py))?
-    else {
+    let Some(handlers) = connection.scope().get_item(interned::exception_handlers(py))? else {
         return Ok(None);
     };
     let (by_class, by_status) = handlers.extract::<(Bound<'_, PyDict>, Bound<'_, PyDict>)>()?;
@@ -102,14 +85,9 @@ fn handler_of<'c>(
 }
 
 /// What `http_exception_handler` answers, without the detour through a `JSONResponse`.
-async fn answer_http_exception(
-    connection: &Rc<Connection>,
-    exception: &Bound<'_, PyAny>,
-) -> PyResult<()> {
+async fn answer_http_exception(connection: &Rc<Connection>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = connection.py();
-    let status = exception
-        .getattr(interned::status_code(py))?
-        .extract::<u16>()?;
+    let status = exception.getattr(interned::status_code(py))?.extract::<u16>()?;
     let extra = exception.getattr(interned::headers(py))?;
     if !extra.is_none() || !serialize::allows_body(status) {
         // Headers of the user's may replace ours: the response class knows how.
@@ -119,46 +97,21 @@ async fn answer_http_exception(
         return send::response(connection, response.bind(py)).await;
     }
     let content = PyDict::new(py);
-    content.set_item(
-        interned::detail(py),
-        exception.getattr(interned::detail(py))?,
-    )?;
-    let body = json::dumps(
-        py,
-        content.as_any(),
-        Rules::Plain {
-            default: None,
-            foreign: None,
-        },
-    )?
-    .into_bound(py);
-    let headers =
-        message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
+    content.set_item(interned::detail(py), exception.getattr(interned::detail(py))?)?;
+    let body = serialize::write_json(content.as_any())?;
+    let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
     send::written(connection, status, &headers, &body).await
 }
 
 /// What `request_validation_exception_handler` answers.
-async fn answer_validation_error(
-    connection: &Rc<Connection>,
-    exception: &Bound<'_, PyAny>,
-) -> PyResult<()> {
+async fn answer_validation_error(connection: &Rc<Connection>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
     const UNPROCESSABLE: u16 = 422;
     let py = connection.py();
     let content = PyDict::new(py);
-    content.set_item(
-        interned::detail(py),
-        exception.call_method0(interned::errors(py))?,
-    )?;
-    let body = json::dumps(
-        py,
-        content.as_any(),
-        Rules::Jsonable {
-            encoder: imports::jsonable_encoder(py)?,
-        },
-    )?
-    .into_bound(py);
-    let headers =
-        message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
+    content.set_item(interned::detail(py), exception.call_method0(interned::errors(py))?)?;
+    let body =
+        serialize::write_json(content.as_any())?;
+    let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
     send::written(connection, UNPROCESSABLE, &headers, &body).await
 }
 
@@ -167,9 +120,7 @@ pub async fn not_found(connection: &Rc<Connection>) -> PyResult<()> {
     const NOT_FOUND: u16 = 404;
     let py = connection.py();
     if connection.scope().contains(interned::app(py))? {
-        return Err(PyErr::from_value(
-            imports::http_exception(py)?.call1((NOT_FOUND,))?,
-        ));
+        return Err(PyErr::from_value(imports::http_exception(py)?.call1((NOT_FOUND,))?));
     }
     let response = imports::plain_text(py)?.call1((PyString::new(py, "Not Found"), NOT_FOUND))?;
     send::response(connection, &response).await
@@ -177,7 +128,5 @@ pub async fn not_found(connection: &Rc<Connection>) -> PyResult<()> {
 
 /// `(exception_handlers, status_handlers)` as the scope carries them.
 pub fn set_handlers(connection: &Connection, handlers: &Bound<'_, PyTuple>) -> PyResult<()> {
-    connection
-        .scope()
-        .set_item(interned::exception_handlers(connection.py()), handlers)
+    connection.scope().set_item(interned::exception_handlers(connection.py()), handlers)
 }

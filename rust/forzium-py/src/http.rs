@@ -20,11 +20,7 @@ use crate::{failure, imports, interned, pipeline, scope, send, solve, websocket}
 ///
 /// Source: Starlette's `Router.app` with FastAPI's additions: the first full match, else the first partial one, else a
 /// redirect to the path with or without its last slash, else routes of low priority, else the default.
-pub async fn dispatch(
-    connection: &Rc<Connection>,
-    router: &Py<PyAny>,
-    table: &Table,
-) -> PyResult<()> {
+pub async fn dispatch(connection: &Rc<Connection>, router: &Py<PyAny>, table: &Table) -> PyResult<()> {
     let py = connection.py();
     let scope = connection.scope();
     if !scope.contains(interned::router(py))? {
@@ -82,11 +78,7 @@ pub async fn dispatch(
                 return send::response(connection, &response).await;
             }
             if let Some(low_priority) = &table.low_priority {
-                let waiting = low_priority.bind(py).call1((
-                    scope,
-                    connection.receive(),
-                    connection.send(),
-                ))?;
+                let waiting = low_priority.bind(py).call1((scope, connection.receive(), connection.send()))?;
                 if wait(connection.channel(), waiting).await?.is_truthy(py)? {
                     return Ok(());
                 }
@@ -118,12 +110,7 @@ fn fastapi_scope(connection: &Connection) -> PyResult<Bound<'_, PyDict>> {
 }
 
 /// Calls a route that answers as plain ASGI.
-async fn opaque(
-    connection: &Rc<Connection>,
-    table: &Table,
-    index: usize,
-    child: &Bound<'_, PyDict>,
-) -> PyResult<()> {
+async fn opaque(connection: &Rc<Connection>, table: &Table, index: usize, child: &Bound<'_, PyDict>) -> PyResult<()> {
     let py = connection.py();
     let Some(entry) = table.entries.get(index) else {
         return Ok(());
@@ -147,15 +134,10 @@ async fn opaque(
 
 async fn handed_over(connection: &Rc<Connection>, route: &Py<PyAny>) -> PyResult<()> {
     let py = connection.py();
-    let send: Bound<'_, PyAny> = if connection.websocket {
-        connection.send().clone()
-    } else {
-        send::sender(connection)?.into_any()
-    };
-    let waiting = route.bind(py).call_method1(
-        interned::handle(py),
-        (connection.scope(), connection.receive(), send),
-    )?;
+    let send: Bound<'_, PyAny> =
+        if connection.websocket { connection.send().clone() } else { send::sender(connection)?.into_any() };
+    let waiting =
+        route.bind(py).call_method1(interned::handle(py), (connection.scope(), connection.receive(), send))?;
     wait(connection.channel(), waiting).await?;
     Ok(())
 }
@@ -165,10 +147,7 @@ async fn default(connection: &Rc<Connection>, table: &Table) -> PyResult<()> {
         return failure::not_found(connection).await;
     };
     let py = connection.py();
-    let waiting =
-        default
-            .bind(py)
-            .call1((connection.scope(), connection.receive(), connection.send()))?;
+    let waiting = default.bind(py).call1((connection.scope(), connection.receive(), connection.send()))?;
     wait(connection.channel(), waiting).await?;
     Ok(())
 }
@@ -191,12 +170,7 @@ fn redirect_target<'c>(
     }
     let target = connection.scope().copy()?;
     target.set_item(interned::path(py), PyString::new(py, &other))?;
-    let probe = Connection::new(
-        target.clone(),
-        connection.receive().clone(),
-        connection.send().clone(),
-        false,
-    );
+    let probe = Connection::new(target.clone(), connection.receive().clone(), connection.send().clone(), false);
     let (_, start) = scope::route_path(&probe)?;
     let known = table.knows(&probe, other.get(start..).unwrap_or_default(), method)?;
     Ok(known.then_some(target))
@@ -252,21 +226,14 @@ async fn answer(connection: &Rc<Connection>, plan: &Plan) -> PyResult<()> {
 
 /// The error for a dependency that swallowed the exception without which there is no response.
 fn swallowed(connection: &Connection) -> PyResult<PyErr> {
-    Ok(PyErr::from_value(
-        imports::swallowed(connection.py())?.call0()?,
-    ))
+    Ok(PyErr::from_value(imports::swallowed(connection.py())?.call0()?))
 }
 
 /// Sends a response and runs its background tasks.
 async fn deliver(connection: &Rc<Connection>, outgoing: Outgoing) -> PyResult<()> {
     let py = connection.py();
     match outgoing {
-        Outgoing::Written {
-            status,
-            headers,
-            body,
-            background,
-        } => {
+        Outgoing::Written { status, headers, body, background } => {
             send::written(connection, status, headers.bind(py), body.bind(py)).await?;
             match background {
                 Some(tasks) => send::background(connection, tasks.bind(py)).await,
@@ -297,23 +264,19 @@ pub async fn application(
         result = guard(failure::handle(connection, error)).await;
     }
     let Err(error) = result else { return Ok(()) };
+    if !connection.websocket && error.value(py).is_instance(imports::client_disconnect(py)?)? {
+        // The client has left: there is nobody to answer, and nothing that the application did wrong.
+        return Ok(());
+    }
     if connection.websocket || !error.is_instance_of::<PyException>(py) {
         return Err(error);
     }
     // The answer is a courtesy; the exception itself goes on to the server, which logs it.
     let value = error.value(py);
-    connection
-        .channel()
-        .set_handling(Some(value.clone().into_any().unbind()));
+    connection.channel().set_handling(Some(value.clone().into_any().unbind()));
     let respond = errors.bind(py).call_method1(
         pyo3::intern!(py, "respond"),
-        (
-            connection.scope(),
-            connection.receive(),
-            connection.send(),
-            value,
-            connection.started.get(),
-        ),
+        (connection.scope(), connection.receive(), connection.send(), value, connection.started.get()),
     );
     let responded = match respond {
         Ok(waiting) => wait(connection.channel(), waiting).await.map(drop),

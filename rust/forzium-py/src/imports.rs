@@ -52,6 +52,8 @@ imports! {
     validation_exception_handler = "forzium.exception_handlers", "request_validation_exception_handler",
     is_async_callable = "forzium._utils", "is_async_callable",
     validation_error = "pydantic_core", "ValidationError",
+    framed = "forzium.responses.base", "framed",
+    json_leniently = "forzium._compile.runtime", "json_leniently",
     exit_stack = "contextlib", "AsyncExitStack",
     written_response = "forzium._compile.runtime", "written_response",
     push_exits = "forzium._compile.runtime", "push_exits",

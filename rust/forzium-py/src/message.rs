@@ -1,17 +1,13 @@
 //! Foundation: ASGI messages, written to and read from the host (ASGI HTTP specification 2.5).
 
-use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::interned;
 
 /// `http.response.start`. `headers`: a list of pairs of bytes.
-pub fn response_start<'py>(
-    py: Python<'py>,
-    status: u16,
-    headers: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyDict>> {
+pub fn response_start<'py>(py: Python<'py>, status: u16, headers: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     let message = PyDict::new(py);
     message.set_item(interned::r#type(py), interned::http_response_start(py))?;
     message.set_item(interned::status(py), status)?;
@@ -20,10 +16,7 @@ pub fn response_start<'py>(
 }
 
 /// `http.response.body`, the only or the last one.
-pub fn response_body<'py>(
-    py: Python<'py>,
-    body: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyDict>> {
+pub fn response_body<'py>(py: Python<'py>, body: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     let message = PyDict::new(py);
     message.set_item(interned::r#type(py), interned::http_response_body(py))?;
     message.set_item(interned::body(py), body)?;
@@ -79,9 +72,7 @@ pub fn received<'py>(message: &Bound<'py, PyAny>) -> PyResult<Received<'py>> {
         )));
     };
     let Some(kind) = message.get_item(interned::r#type(py))? else {
-        return Err(PyKeyError::new_err(
-            "ASGI message: the key 'type' is missing",
-        ));
+        return Err(PyKeyError::new_err("ASGI message: the key 'type' is missing"));
     };
     if kind.eq(interned::http_disconnect(py))? {
         return Ok(Received::Disconnect);
@@ -109,11 +100,55 @@ pub fn received<'py>(message: &Bound<'py, PyAny>) -> PyResult<Received<'py>> {
                     )));
                 }
                 // Other buffers (bytearray, memoryview) are taken over as bytes.
-                py.get_type::<PyBytes>()
-                    .call1((body,))?
-                    .cast_into::<PyBytes>()?
+                py.get_type::<PyBytes>().call1((body,))?.cast_into::<PyBytes>()?
             }
         }),
     };
     Ok(Received::Body(body, more))
+}
+
+/// What the headers of a response say about its framing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Framing {
+    /// The value of `content-length`, if it is declared, and once.
+    pub length: Option<Vec<u8>>,
+    /// Whether `content-length` is declared more than once.
+    pub repeated: bool,
+}
+
+/// Checks headers before they are handed to the host.
+///
+/// Errors: `ValueError` where a name or value holds CR, LF or NUL, which would break the framing of the response
+/// (RFC 9110, section 5.5). What is not a pair of bytes is left to the host to refuse.
+pub fn check_headers(headers: &Bound<'_, PyAny>) -> PyResult<Framing> {
+    let mut framing = Framing::default();
+    for header in headers.try_iter()? {
+        let header = header?;
+        let (Ok(name), Ok(value)) = (header.get_item(0), header.get_item(1)) else { continue };
+        let (Ok(name), Ok(value)) = (name.cast::<PyBytes>(), value.cast::<PyBytes>()) else { continue };
+        let (name, value) = (name.as_bytes(), value.as_bytes());
+        if breaks_lines(name) || breaks_lines(value) {
+            return Err(PyValueError::new_err(format!(
+                "expected a response header without CR, LF and NUL, but found {header:?}"
+            )));
+        }
+        if name == b"content-length" {
+            framing.repeated = framing.length.replace(value.to_vec()).is_some();
+        }
+    }
+    Ok(framing)
+}
+
+fn breaks_lines(text: &[u8]) -> bool {
+    memchr::memchr3(b'\r', b'\n', 0, text).is_some()
+}
+
+/// The status of a response, if it is one.
+///
+/// Errors: `ValueError` for what is not a three-digit number (RFC 9110, section 15).
+pub fn status(value: &Bound<'_, PyAny>) -> PyResult<u16> {
+    match value.extract::<u16>() {
+        Ok(status @ 100..=999) => Ok(status),
+        _ => Err(PyValueError::new_err(format!("expected a status code from 100 to 999, but found {value:?}"))),
+    }
 }

@@ -43,9 +43,7 @@ pub async fn converse(connection: &Connection, plan: &Plan) -> PyResult<()> {
     }
     let py = connection.py();
     let context = serialize::context(connection, plan)?;
-    Err(PyErr::from_value(
-        imports::websocket_invalid(py)?.call1((taken_errors(connection)?, context))?,
-    ))
+    Err(PyErr::from_value(imports::websocket_invalid(py)?.call1((taken_errors(connection)?, context))?))
 }
 
 fn taken_errors(connection: &Connection) -> PyResult<Bound<'_, PyList>> {
@@ -77,22 +75,11 @@ pub async fn values(connection: &Connection, plan: &Plan) -> PyResult<Py<PyAny>>
     let py = connection.py();
     let errors = taken_errors(connection)?;
     let vault = connection.vault.borrow();
-    Ok((
-        values,
-        errors,
-        vault.background.as_ref(),
-        vault.response.as_ref(),
-    )
-        .into_pyobject(py)?
-        .into_any()
-        .unbind())
+    Ok((values, errors, vault.background.as_ref(), vault.response.as_ref()).into_pyobject(py)?.into_any().unbind())
 }
 
 /// Solves the dependencies in order; the endpoint with its arguments, or none where there are validation errors.
-async fn solved<'c>(
-    connection: &'c Connection,
-    plan: &'c Plan,
-) -> PyResult<Option<(&'c Node, Vec<Bound<'c, PyAny>>)>> {
+async fn solved<'c>(connection: &'c Connection, plan: &'c Plan) -> PyResult<Option<(&'c Node, Vec<Bound<'c, PyAny>>)>> {
     let mut progress = Progress::new(connection, plan);
     let endpoint = plan.visits.len() - 1;
     for (at, visit) in plan.visits.iter().enumerate() {
@@ -106,14 +93,8 @@ async fn solved<'c>(
         let before = Progress::errors(connection);
         let mut arguments = Vec::with_capacity(node.inputs.len() + 1);
         let mut complete = progress.ready(node);
-        complete &= matches!(
-            extract::inputs(connection, node, &mut arguments)?,
-            Extracted::Complete
-        );
-        complete &= matches!(
-            extract::body_inputs(connection, node, &mut arguments).await?,
-            Extracted::Complete
-        );
+        complete &= matches!(extract::inputs(connection, node, &mut arguments)?, Extracted::Complete);
+        complete &= matches!(extract::body_inputs(connection, node, &mut arguments).await?, Extracted::Complete);
         if at == endpoint {
             if Progress::errors(connection) > 0 {
                 return Ok(None);
@@ -140,8 +121,7 @@ async fn read_body(connection: &Connection, plan: &Plan) -> PyResult<()> {
         BodyKind::None => return Ok(()),
         BodyKind::Json { strict } => strict,
         BodyKind::Form => {
-            let waiting = imports::read_form(py)?
-                .call1((connection.request()?, plan.form_limits.bind(py)))?;
+            let waiting = imports::read_form(py)?.call1((connection.request()?, plan.form_limits.bind(py)))?;
             let form = wait(connection.channel(), waiting).await?;
             let mut vault = connection.vault.borrow_mut();
             vault.closing = Some(form.clone_ref(py));
@@ -154,19 +134,14 @@ async fn read_body(connection: &Connection, plan: &Plan) -> PyResult<()> {
         let context = serialize::context(connection, plan)?;
         let waiting = imports::read_request_body(py)?.call1((request, strict, context))?;
         let body = wait(connection.channel(), waiting).await?;
-        connection.vault.borrow_mut().body = body
-            .bind(py)
-            .extract::<(bool, Py<PyAny>)>()
-            .map(|(found, body)| found.then_some(body))?;
+        connection.vault.borrow_mut().body =
+            body.bind(py).extract::<(bool, Py<PyAny>)>().map(|(found, body)| found.then_some(body))?;
         return Ok(());
     }
     let body = match extract::read_body(connection).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyProblem::Disconnected)) => {
-            return Err(unreadable(
-                connection,
-                PyErr::from_value(imports::client_disconnect(py)?.call0()?),
-            )?);
+            return Err(unreadable(connection, PyErr::from_value(imports::client_disconnect(py)?.call0()?))?);
         }
         Err(error) => return Err(unreadable(connection, error)?),
     };
@@ -174,11 +149,8 @@ async fn read_body(connection: &Connection, plan: &Plan) -> PyResult<()> {
     if body.as_bytes().is_empty() {
         return Ok(());
     }
-    let value = if extract::is_json(connection, strict)? {
-        parsed(connection, plan, &body)?
-    } else {
-        body.into_any().unbind()
-    };
+    let value =
+        if extract::is_json(connection, strict)? { parsed(connection, plan, &body)? } else { body.into_any().unbind() };
     connection.vault.borrow_mut().body = Some(value);
     Ok(())
 }
@@ -189,11 +161,7 @@ fn parsed(connection: &Connection, plan: &Plan, body: &Bound<'_, PyBytes>) -> Py
         Ok(value) => Ok(value),
         Err(error) => {
             let context = serialize::context(connection, plan)?;
-            Err(PyErr::from_value(imports::json_invalid(py)?.call1((
-                connection.scope(),
-                error.value(py),
-                context,
-            ))?))
+            Err(PyErr::from_value(imports::json_invalid(py)?.call1((connection.scope(), error.value(py), context))?))
         }
     }
 }
@@ -204,9 +172,7 @@ fn unreadable(connection: &Connection, error: PyErr) -> PyResult<PyErr> {
     if !error.is_instance_of::<pyo3::exceptions::PyException>(py) {
         return Ok(error);
     }
-    Ok(PyErr::from_value(
-        imports::body_unreadable(py)?.call1((connection.scope(), error.value(py)))?,
-    ))
+    Ok(PyErr::from_value(imports::body_unreadable(py)?.call1((connection.scope(), error.value(py)))?))
 }
 
 /// Makes the response of an endpoint that is a generator.
@@ -219,11 +185,7 @@ async fn streamed(
     let py = connection.py();
     let options = PyDict::new(py);
     let stack = imports::exit_stack(py)?.call0()?;
-    connection
-        .vault
-        .borrow_mut()
-        .request_exits
-        .push(Exit::Stack(stack.clone().unbind()));
+    connection.vault.borrow_mut().request_exits.push(Exit::Stack(stack.clone().unbind()));
     {
         let vault = connection.vault.borrow();
         options.set_item("generator", generator)?;
@@ -235,9 +197,6 @@ async fn streamed(
     let waiting = stream.bind(py).call((), Some(&options))?;
     let response = wait(connection.channel(), waiting).await?;
     connection.vault.borrow_mut().outgoing = Some(response);
-    debug_assert!(
-        plan.endpoint()
-            .is_some_and(|node| node.calling == Calling::Stream)
-    );
+    debug_assert!(plan.endpoint().is_some_and(|node| node.calling == Calling::Stream));
     Ok(Outgoing::Response)
 }

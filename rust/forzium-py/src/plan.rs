@@ -184,9 +184,7 @@ macro_rules! attribute {
 }
 
 fn unknown(what: &str, found: &Bound<'_, PyAny>) -> PyErr {
-    PyValueError::new_err(format!(
-        "plan: expected a known {what}, but found {found:?}"
-    ))
+    PyValueError::new_err(format!("plan: expected a known {what}, but found {found:?}"))
 }
 
 impl Field {
@@ -198,11 +196,7 @@ impl Field {
         let mut aliases = Vec::new();
         for alias in attribute!(spec, "aliases").try_iter()? {
             let (text, loc) = alias?.extract::<(Bound<'_, PyString>, Bound<'_, PyTuple>)>()?;
-            aliases.push(Alias {
-                text: text.to_string(),
-                key: text.unbind(),
-                loc: loc.unbind(),
-            });
+            aliases.push(Alias { text: text.to_string(), key: text.unbind(), loc: loc.unbind() });
         }
         let validate_default: bool = attribute!(spec, "validate_default").extract()?;
         let _ = py;
@@ -218,10 +212,9 @@ impl Field {
             aliases,
             convert: match convert.extract::<String>()?.as_str() {
                 "str" => Convert::Str,
-                "int" => Convert::Int {
-                    low: attribute!(spec, "low").extract()?,
-                    high: attribute!(spec, "high").extract()?,
-                },
+                "int" => {
+                    Convert::Int { low: attribute!(spec, "low").extract()?, high: attribute!(spec, "high").extract()? }
+                }
                 "float" => Convert::Float,
                 "bool" => Convert::Bool,
                 "validate" => Convert::Validate,
@@ -316,10 +309,8 @@ impl Answer {
 impl Plan {
     #[new]
     fn new(spec: Bound<'_, PyAny>) -> PyResult<Self> {
-        let nodes = attribute!(spec, "nodes")
-            .try_iter()?
-            .map(|node| Node::read(&node?))
-            .collect::<PyResult<Vec<_>>>()?;
+        let nodes =
+            attribute!(spec, "nodes").try_iter()?.map(|node| Node::read(&node?)).collect::<PyResult<Vec<_>>>()?;
         let mut visits = Vec::new();
         for visit in attribute!(spec, "visits").try_iter()? {
             let visit = visit?;
@@ -336,23 +327,17 @@ impl Plan {
             slots: attribute!(spec, "slots").extract()?,
             body: match body.extract::<String>()?.as_str() {
                 "none" => BodyKind::None,
-                "json" => BodyKind::Json {
-                    strict: attribute!(spec, "strict_content_type").extract()?,
-                },
+                "json" => BodyKind::Json { strict: attribute!(spec, "strict_content_type").extract()? },
                 "form" => BodyKind::Form,
                 _ => return Err(unknown("kind of body", &body)),
             },
             form_limits: attribute!(spec, "form_limits").unbind(),
             answer: Answer::read(&attribute!(spec, "answer"))?,
             context: attribute!(spec, "context").unbind(),
-            injects_response: nodes.iter().any(|node: &Node| {
-                node.inputs
-                    .iter()
-                    .any(|input| matches!(input, Input::Response))
-            }),
-            shields: nodes
+            injects_response: nodes
                 .iter()
-                .any(|node: &Node| node.calling == Calling::AsyncGenerator),
+                .any(|node: &Node| node.inputs.iter().any(|input| matches!(input, Input::Response))),
+            shields: nodes.iter().any(|node: &Node| node.calling == Calling::AsyncGenerator),
             nodes,
             visits,
             spec: spec.clone().unbind(),
@@ -397,19 +382,13 @@ impl Node {
             match input {
                 Input::Field(field) => field.traverse(visit)?,
                 Input::Scopes(scopes) => visit.call(scopes)?,
-                Input::Slot(_)
-                | Input::Request
-                | Input::WebSocket
-                | Input::Response
-                | Input::Background => {}
+                Input::Slot(_) | Input::Request | Input::WebSocket | Input::Response | Input::Background => {}
             }
         }
         match &self.body {
             None => Ok(()),
             Some(BodyInput::Whole(field)) => field.traverse(visit),
-            Some(BodyInput::Keys(fields)) => {
-                fields.iter().try_for_each(|field| field.traverse(visit))
-            }
+            Some(BodyInput::Keys(fields)) => fields.iter().try_for_each(|field| field.traverse(visit)),
             Some(BodyInput::General(general)) => visit.call(general),
         }
     }
@@ -434,13 +413,10 @@ impl Plan {
         for (at, visit) in self.visits.iter().enumerate() {
             let node = self.nodes.get(visit.node);
             let needs = node.map_or(&[][..], |node| &node.needs);
-            let slots = node
-                .into_iter()
-                .flat_map(|node| &node.inputs)
-                .filter_map(|input| match input {
-                    Input::Slot(slot) => Some(*slot),
-                    _ => None,
-                });
+            let slots = node.into_iter().flat_map(|node| &node.inputs).filter_map(|input| match input {
+                Input::Slot(slot) => Some(*slot),
+                _ => None,
+            });
             if node.is_none()
                 || visit.slot >= self.slots
                 || visit.first > at
@@ -448,24 +424,18 @@ impl Plan {
                 || needs.iter().any(|need| *need >= at)
                 || slots.into_iter().any(|slot| slot >= self.slots)
             {
-                return Err(PyValueError::new_err(format!(
-                    "plan: visit {at} points outside the plan"
-                )));
+                return Err(PyValueError::new_err(format!("plan: visit {at} points outside the plan")));
             }
         }
         if self.visits.last().is_none_or(|visit| visit.reuse.is_some()) {
-            return Err(PyValueError::new_err(
-                "plan: the last visit must be the endpoint's",
-            ));
+            return Err(PyValueError::new_err("plan: the last visit must be the endpoint's"));
         }
         Ok(())
     }
 
     /// The endpoint: what the last visit visits.
     pub fn endpoint(&self) -> Option<&Node> {
-        self.visits
-            .last()
-            .and_then(|visit| self.nodes.get(visit.node))
+        self.visits.last().and_then(|visit| self.nodes.get(visit.node))
     }
 }
 
@@ -480,35 +450,21 @@ pub struct LazyPlan {
 
 impl LazyPlan {
     pub fn new(compile: Py<PyAny>, provider: Option<Py<PyAny>>) -> Self {
-        Self {
-            compile,
-            provider,
-            plan: Shared(RefCell::new(None)),
-        }
+        Self { compile, provider, plan: Shared(RefCell::new(None)) }
     }
 
     /// The plan to carry out.
     pub fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Plan>> {
         if let Some(provider) = &self.provider
-            && let Some(overrides) = provider
-                .bind(py)
-                .getattr_opt(pyo3::intern!(py, "dependency_overrides"))?
+            && let Some(overrides) = provider.bind(py).getattr_opt(pyo3::intern!(py, "dependency_overrides"))?
             && overrides.is_truthy()?
         {
-            return Ok(self
-                .compile
-                .bind(py)
-                .call1((overrides,))?
-                .cast_into::<Plan>()?);
+            return Ok(self.compile.bind(py).call1((overrides,))?.cast_into::<Plan>()?);
         }
         if let Some(plan) = self.plan.0.borrow().as_ref() {
             return Ok(plan.bind(py).clone());
         }
-        let plan = self
-            .compile
-            .bind(py)
-            .call1((py.None(),))?
-            .cast_into::<Plan>()?;
+        let plan = self.compile.bind(py).call1((py.None(),))?.cast_into::<Plan>()?;
         *self.plan.0.borrow_mut() = Some(plan.clone().unbind());
         Ok(plan)
     }

@@ -110,17 +110,12 @@ impl Entry {
             route: spec.getattr("route")?.unbind(),
             context: spec.getattr("context")?.extract()?,
             opaque: spec.getattr("opaque")?.extract()?,
-            plan: LazyPlan::new(
-                spec.getattr("compile")?.unbind(),
-                spec.getattr("provider")?.extract()?,
-            ),
+            plan: LazyPlan::new(spec.getattr("compile")?.unbind(), spec.getattr("provider")?.extract()?),
         })
     }
 
     fn allows(&self, method: &str) -> bool {
-        self.methods
-            .as_ref()
-            .is_none_or(|methods| methods.iter().any(|allowed| allowed == method))
+        self.methods.as_ref().is_none_or(|methods| methods.iter().any(|allowed| allowed == method))
     }
 
     /// Matches a native route's path; the values of its parameters, added to those of the scope.
@@ -146,9 +141,7 @@ impl Entry {
             if !path.starts_with(pattern.prefix()) {
                 return Ok(None);
             }
-            let matched = regex
-                .bind(py)
-                .call_method1(pyo3::intern!(py, "fullmatch"), (path,))?;
+            let matched = regex.bind(py).call_method1(pyo3::intern!(py, "fullmatch"), (path,))?;
             if matched.is_none() {
                 return Ok(None);
             }
@@ -161,9 +154,7 @@ impl Entry {
         for (index, (name, value)) in self.params.iter().enumerate() {
             let name = name.bind(py);
             let text = match &matched {
-                Some(matched) => matched
-                    .call_method1(pyo3::intern!(py, "group"), (name,))?
-                    .cast_into::<PyString>()?,
+                Some(matched) => matched.call_method1(pyo3::intern!(py, "group"), (name,))?.cast_into::<PyString>()?,
                 None => PyString::new(py, &path[captures[index].clone()]),
             };
             match value {
@@ -187,10 +178,7 @@ impl Entry {
 }
 
 /// What a convertor makes of a text; none where it refuses it (`ValueError`), and so the route does not match.
-fn converted<'py>(
-    convert: &Bound<'py, PyAny>,
-    text: &Bound<'py, PyString>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn converted<'py>(convert: &Bound<'py, PyAny>, text: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
     match convert.call1((text,)) {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_instance_of::<PyValueError>(convert.py()) => Ok(None),
@@ -210,79 +198,35 @@ impl Table {
         marks_route: bool,
         form_limits: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let entries = entries
-            .try_iter()?
-            .map(|entry| Entry::read(&entry?))
-            .collect::<PyResult<Vec<_>>>()?;
+        let entries = entries.try_iter()?.map(|entry| Entry::read(&entry?)).collect::<PyResult<Vec<_>>>()?;
         let tree = Tree::new(entries.iter().map(|entry| entry.pattern.as_ref()));
-        Ok(Self {
-            entries,
-            tree,
-            redirect_slashes,
-            default,
-            low_priority,
-            form_limits,
-            marks_route,
-        })
+        Ok(Self { entries, tree, redirect_slashes, default, low_priority, form_limits, marks_route })
     }
 
     /// The index of the route that a path leads to, and whether its method fits, for tests and tools.
     fn find(&self, scope: Bound<'_, PyDict>) -> PyResult<Option<(usize, bool, Py<PyDict>)>> {
         let py = scope.py();
-        let websocket = scope
-            .get_item(interned::r#type(py))?
-            .is_some_and(|kind| kind.eq("websocket").unwrap_or(false));
-        let connection = Connection::new(
-            scope.clone(),
-            py.None().into_bound(py),
-            py.None().into_bound(py),
-            websocket,
-        );
-        let path = scope
-            .get_item(interned::path(py))?
-            .map(|path| path.extract::<String>())
-            .transpose()?
-            .unwrap_or_default();
-        let method = scope
-            .get_item(interned::method(py))?
-            .map(|method| method.extract::<String>())
-            .transpose()?;
-        Ok(
-            match self.route(
-                &connection,
-                &path,
-                method.as_deref().unwrap_or("GET"),
-                websocket,
-            )? {
-                Match::Full(index, values) => Some((index, true, values)),
-                Match::Partial(index, values) => Some((index, false, values)),
-                Match::None => None,
-            },
-        )
+        let websocket = scope.get_item(interned::r#type(py))?.is_some_and(|kind| kind.eq("websocket").unwrap_or(false));
+        let connection = Connection::new(scope.clone(), py.None().into_bound(py), py.None().into_bound(py), websocket);
+        let path =
+            scope.get_item(interned::path(py))?.map(|path| path.extract::<String>()).transpose()?.unwrap_or_default();
+        let method = scope.get_item(interned::method(py))?.map(|method| method.extract::<String>()).transpose()?;
+        Ok(match self.route(&connection, &path, method.as_deref().unwrap_or("GET"), websocket)? {
+            Match::Full(index, values) => Some((index, true, values)),
+            Match::Partial(index, values) => Some((index, false, values)),
+            Match::None => None,
+        })
     }
 
     /// The `(route, context, endpoint, opaque)` of an entry, for tools.
     fn entry<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyTuple>> {
-        let entry = self
-            .entries
-            .get(index)
-            .ok_or_else(|| PyValueError::new_err("table: no such entry"))?;
-        (
-            entry.route.bind(py),
-            entry.context.as_ref(),
-            entry.endpoint.bind(py),
-            entry.opaque,
-        )
-            .into_pyobject(py)
+        let entry = self.entries.get(index).ok_or_else(|| PyValueError::new_err("table: no such entry"))?;
+        (entry.route.bind(py), entry.context.as_ref(), entry.endpoint.bind(py), entry.opaque).into_pyobject(py)
     }
 
     /// The plan of a native entry, for tools.
     fn entry_plan<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, Plan>> {
-        self.entries
-            .get(index)
-            .ok_or_else(|| PyValueError::new_err("table: no such entry"))?
-            .plan
-            .get(py)
+        self.entries.get(index).ok_or_else(|| PyValueError::new_err("table: no such entry"))?.plan.get(py)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -301,13 +245,7 @@ impl Table {
 
 impl Table {
     /// Finds who answers. `path` is the part of the path that routes see.
-    pub fn route(
-        &self,
-        connection: &Connection,
-        path: &str,
-        method: &str,
-        websocket: bool,
-    ) -> PyResult<Match> {
+    pub fn route(&self, connection: &Connection, path: &str, method: &str, websocket: bool) -> PyResult<Match> {
         let py = connection.py();
         let mut captures = Captures::new();
         let mut partial = Match::None;
@@ -316,26 +254,14 @@ impl Table {
                 continue;
             };
             if entry.opaque {
-                if entry
-                    .pattern
-                    .as_ref()
-                    .is_some_and(|pattern| !path.starts_with(pattern.prefix()))
-                {
+                if entry.pattern.as_ref().is_some_and(|pattern| !path.starts_with(pattern.prefix())) {
                     continue;
                 }
-                let asked = entry
-                    .route
-                    .bind(py)
-                    .call_method1(interned::matches(py), (connection.scope(),))?;
+                let asked = entry.route.bind(py).call_method1(interned::matches(py), (connection.scope(),))?;
                 let (verdict, child) = asked.extract::<(Bound<'_, PyAny>, Bound<'_, PyDict>)>()?;
-                match verdict
-                    .getattr(pyo3::intern!(py, "value"))?
-                    .extract::<u8>()?
-                {
+                match verdict.getattr(pyo3::intern!(py, "value"))?.extract::<u8>()? {
                     2 => return Ok(Match::Full(index, child.unbind())),
-                    1 if matches!(partial, Match::None) => {
-                        partial = Match::Partial(index, child.unbind())
-                    }
+                    1 if matches!(partial, Match::None) => partial = Match::Partial(index, child.unbind()),
                     _ => {}
                 }
                 continue;
@@ -359,19 +285,13 @@ impl Table {
     /// Whether a path has candidates at all.
     pub fn may_know(&self, path: &str) -> bool {
         self.tree.candidates(path).any(|index| {
-            let pattern = self
-                .entries
-                .get(index)
-                .and_then(|entry| entry.pattern.as_ref());
+            let pattern = self.entries.get(index).and_then(|entry| entry.pattern.as_ref());
             pattern.is_none_or(|pattern| path.starts_with(pattern.prefix()))
         })
     }
 
     /// Whether any route knows the path, whatever the method: what decides on a redirect.
     pub fn knows(&self, connection: &Connection, path: &str, method: &str) -> PyResult<bool> {
-        Ok(!matches!(
-            self.route(connection, path, method, false)?,
-            Match::None
-        ))
+        Ok(!matches!(self.route(connection, path, method, false)?, Match::None))
     }
 }

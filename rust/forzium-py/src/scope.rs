@@ -22,10 +22,7 @@ pub fn dict<'a, 'py>(scope: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, Py
     scope.cast::<PyDict>().map_err(|_| {
         PyTypeError::new_err(format!(
             "ASGI scope: expected a dict, but found {}",
-            scope
-                .get_type()
-                .name()
-                .map_or_else(|_| "another type".to_owned(), |name| name.to_string())
+            scope.get_type().name().map_or_else(|_| "another type".to_owned(), |name| name.to_string())
         ))
     })
 }
@@ -38,11 +35,7 @@ pub fn kind(scope: &Bound<'_, PyDict>) -> PyResult<Kind> {
     let Some(kind) = scope.get_item(interned::r#type(py))? else {
         return Err(PyKeyError::new_err("ASGI scope: the key 'type' is missing"));
     };
-    let text = kind
-        .cast::<PyString>()
-        .ok()
-        .map(|text| text.to_cow())
-        .transpose()?;
+    let text = kind.cast::<PyString>().ok().map(|text| text.to_cow()).transpose()?;
     match text.as_deref() {
         Some("http") => Ok(Kind::Http),
         Some("websocket") => Ok(Kind::WebSocket),
@@ -54,19 +47,10 @@ pub fn kind(scope: &Bound<'_, PyDict>) -> PyResult<Kind> {
     }
 }
 
-fn text<'c>(
-    connection: &'c Connection,
-    key: &Bound<'c, PyString>,
-) -> PyResult<Bound<'c, PyString>> {
-    connection
-        .required(key)?
-        .cast_into::<PyString>()
-        .map_err(|error| {
-            PyTypeError::new_err(format!(
-                "ASGI scope: expected '{key}' to be a string, but found {:?}",
-                error.into_inner()
-            ))
-        })
+fn text<'c>(connection: &'c Connection, key: &Bound<'c, PyString>) -> PyResult<Bound<'c, PyString>> {
+    connection.required(key)?.cast_into::<PyString>().map_err(|error| {
+        PyTypeError::new_err(format!("ASGI scope: expected '{key}' to be a string, but found {:?}", error.into_inner()))
+    })
 }
 
 /// The request method.
@@ -82,9 +66,7 @@ pub fn route_path(connection: &Connection) -> PyResult<(Bound<'_, PyString>, usi
         return Ok((path, 0));
     };
     let root = root.cast::<PyString>().map_err(|_| {
-        PyTypeError::new_err(
-            "ASGI scope: expected 'root_path' to be a string, but found something else",
-        )
+        PyTypeError::new_err("ASGI scope: expected 'root_path' to be a string, but found something else")
     })?;
     let start = {
         let (path, root) = (path.to_cow()?, root.to_cow()?);

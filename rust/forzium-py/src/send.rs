@@ -20,11 +20,7 @@ pub struct Sender {
 
 #[pymethods]
 impl Sender {
-    fn __call__<'py>(
-        &self,
-        py: Python<'py>,
-        message: Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn __call__<'py>(&self, py: Python<'py>, message: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if !self.connection.0.started.get()
             && let Ok(fields) = message.cast::<PyDict>()
             && let Some(kind) = fields.get_item(interned::r#type(py))?
@@ -44,13 +40,7 @@ impl Sender {
 /// The `send` to give away.
 pub fn sender(connection: &Rc<Connection>) -> PyResult<Bound<'_, Sender>> {
     let py = connection.py();
-    Bound::new(
-        py,
-        Sender {
-            send: connection.send().clone().unbind(),
-            connection: Shared(Rc::clone(connection)),
-        },
-    )
+    Bound::new(py, Sender { send: connection.send().clone().unbind(), connection: Shared(Rc::clone(connection)) })
 }
 
 /// Sends a response whose body is known.
@@ -63,14 +53,10 @@ pub async fn written(
     body: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let py = connection.py();
-    let start = connection
-        .send()
-        .call1((message::response_start(py, status, headers)?,))?;
+    let start = connection.send().call1((message::response_start(py, status, headers)?,))?;
     connection.started.set(true);
     wait(connection.channel(), start).await?;
-    let rest = connection
-        .send()
-        .call1((message::response_body(py, body)?,))?;
+    let rest = connection.send().call1((message::response_body(py, body)?,))?;
     wait(connection.channel(), rest).await?;
     Ok(())
 }
@@ -79,11 +65,19 @@ pub async fn written(
 pub async fn response(connection: &Rc<Connection>, response: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = connection.py();
     if !connection.websocket && is_plain(response)? {
-        let status = response
-            .getattr(interned::status_code(py))?
-            .extract::<u16>()?;
-        let headers = response.getattr(interned::raw_headers(py))?;
-        let body = response.getattr(interned::body(py))?;
+        let status = message::status(&response.getattr(interned::status_code(py))?)?;
+        let mut headers = response.getattr(interned::raw_headers(py))?;
+        let mut body = response.getattr(interned::body(py))?;
+        let framing = message::check_headers(&headers)?;
+        let mut digits = itoa::Buffer::new();
+        let length = digits.format(body.len()?).as_bytes();
+        if matches!(status, 100..=199 | 204 | 304)
+            || framing.repeated
+            || framing.length.is_some_and(|found| found != length)
+        {
+            // What was declared does not fit what is there: the response class says what is sent.
+            (headers, body) = imports::framed(py)?.call1((response, is_head(connection)?))?.extract()?;
+        }
         let tasks = response.getattr(interned::background(py))?;
         written(connection, status, &headers, &body).await?;
         if !tasks.is_none() {
@@ -91,11 +85,7 @@ pub async fn response(connection: &Rc<Connection>, response: &Bound<'_, PyAny>) 
         }
         return Ok(());
     }
-    let waiting = response.call1((
-        connection.scope(),
-        connection.receive(),
-        sender(connection)?,
-    ))?;
+    let waiting = response.call1((connection.scope(), connection.receive(), sender(connection)?))?;
     wait(connection.channel(), waiting).await?;
     Ok(())
 }
@@ -122,4 +112,9 @@ fn is_plain(response: &Bound<'_, PyAny>) -> PyResult<bool> {
         }
     }
     Ok(false)
+}
+
+fn is_head(connection: &Connection) -> PyResult<bool> {
+    let method = connection.scope().get_item(interned::method(connection.py()))?;
+    method.map_or(Ok(false), |method| method.eq("HEAD"))
 }

@@ -3,6 +3,7 @@
 //! Who writes the body is decided here and nowhere else: a response model is validated and written by pydantic,
 //! straight to bytes; anything else by the project's JSON codec; a response class of the user's own renders itself.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -15,12 +16,7 @@ use crate::{imports, interned, json, message};
 /// What is to be sent.
 pub enum Outgoing {
     /// Written here.
-    Written {
-        status: u16,
-        headers: Py<PyList>,
-        body: Py<PyBytes>,
-        background: Option<Py<PyAny>>,
-    },
+    Written { status: u16, headers: Py<PyList>, body: Py<PyBytes>, background: Option<Py<PyAny>> },
     /// A `Response`, in the connection's vault.
     Response,
 }
@@ -63,56 +59,47 @@ pub async fn finish(connection: &Connection, plan: &Plan, value: Py<PyAny>) -> P
         return Ok(Outgoing::Response);
     }
     let body = match &answer.to_json {
-        Some((to_json, options)) => to_json
-            .bind(py)
-            .call((value,), Some(options.bind(py)))?
-            .cast_into::<PyBytes>()?,
-        None => json::dumps(
-            py,
-            &value,
-            Rules::Jsonable {
-                encoder: imports::jsonable_encoder(py)?,
-            },
-        )?
-        .into_bound(py),
+        Some((to_json, options)) => to_json.bind(py).call((value,), Some(options.bind(py)))?.cast_into::<PyBytes>()?,
+        None => write_json(&value)?,
     };
     let status = status(connection, answer)?.unwrap_or(200);
     let (headers, body) = if allows_body(status) {
-        (
-            message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?,
-            body,
-        )
+        (message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?, body)
     } else {
         (bodiless_headers(py)?, PyBytes::new(py, b""))
     };
     if let Some(injected) = &connection.vault.borrow().response {
-        let extra = injected
-            .bind(py)
-            .getattr(interned::headers(py))?
-            .getattr(interned::raw(py))?;
+        let extra = injected.bind(py).getattr(interned::headers(py))?.getattr(interned::raw(py))?;
+        message::check_headers(&extra)?;
         for header in extra.try_iter()? {
-            headers.append(header?)?;
+            let header = header?;
+            // The length is that of the body, whatever was set.
+            if !header.get_item(0)?.eq(message::content_length_name(py))? {
+                headers.append(header)?;
+            }
         }
     }
-    let background = connection
-        .vault
-        .borrow()
-        .background
-        .as_ref()
-        .map(|tasks| tasks.clone_ref(py));
-    Ok(Outgoing::Written {
-        status,
-        headers: headers.unbind(),
-        body: body.unbind(),
-        background,
-    })
+    let background = connection.vault.borrow().background.as_ref().map(|tasks| tasks.clone_ref(py));
+    Ok(Outgoing::Written { status, headers: headers.unbind(), body: body.unbind(), background })
 }
 
 fn bodiless_headers(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
-    PyList::new(
-        py,
-        [(message::content_type_name(py), message::json_media_type(py))],
-    )
+    PyList::new(py, [(message::content_type_name(py), message::json_media_type(py))])
+}
+
+/// Writes any value as JSON, by FastAPI's `jsonable_encoder` and the project's codec.
+///
+/// A number that is not finite is written as `null`, as pydantic does, and a lone surrogate is escaped: a client that
+/// sends one and gets it back must not cause a 500.
+pub fn write_json<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let py = value.py();
+    match json::dumps(py, value, Rules::Jsonable { encoder: imports::jsonable_encoder(py)? }) {
+        Ok(body) => Ok(body.into_bound(py)),
+        Err(error) if error.is_instance_of::<PyValueError>(py) => {
+            Ok(imports::json_leniently(py)?.call1((value, error.value(py)))?.cast_into::<PyBytes>()?)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The status: what was set on the injected response, else the route's.
@@ -121,7 +108,7 @@ fn status(connection: &Connection, answer: &Answer) -> PyResult<Option<u16>> {
     if let Some(injected) = &connection.vault.borrow().response {
         let set = injected.bind(py).getattr(interned::status_code(py))?;
         if set.is_truthy()? {
-            return set.extract().map(Some);
+            return message::status(&set).map(Some);
         }
     }
     Ok(answer.status)
@@ -137,9 +124,7 @@ async fn validated<'c>(
     let validate = validate.bind(py);
     let result = if plan.answer.threaded {
         let waiting = imports::validate_in_thread(py)?.call1((validate, &value))?;
-        wait(connection.channel(), waiting)
-            .await
-            .map(|value| value.into_bound(py))
+        wait(connection.channel(), waiting).await.map(|value| value.into_bound(py))
     } else {
         let options = pyo3::types::PyDict::new(py);
         options.set_item(interned::from_attributes(py), true)?;
@@ -147,16 +132,8 @@ async fn validated<'c>(
     };
     match result {
         Ok(value) => Ok(value),
-        Err(error)
-            if error
-                .value(py)
-                .is_instance(imports::validation_error(py)?)? =>
-        {
-            let invalid = imports::response_invalid(py)?.call1((
-                error.value(py),
-                value,
-                context(connection, plan)?,
-            ))?;
+        Err(error) if error.value(py).is_instance(imports::validation_error(py)?)? => {
+            let invalid = imports::response_invalid(py)?.call1((error.value(py), value, context(connection, plan)?))?;
             Err(PyErr::from_value(invalid))
         }
         Err(error) => Err(error),
@@ -165,7 +142,5 @@ async fn validated<'c>(
 
 /// Where the endpoint stands, for error messages.
 pub fn context<'c>(connection: &'c Connection, plan: &Plan) -> PyResult<Bound<'c, PyAny>> {
-    plan.context
-        .bind(connection.py())
-        .call1((connection.scope(),))
+    plan.context.bind(connection.py()).call1((connection.scope(),))
 }

@@ -28,14 +28,8 @@ struct Done {
 impl Progress {
     /// Makes room for the values of a plan.
     pub fn new(connection: &Connection, plan: &Plan) -> Self {
-        connection
-            .vault
-            .borrow_mut()
-            .values
-            .resize_with(plan.slots, || None);
-        Self {
-            done: Vec::with_capacity(plan.visits.len()),
-        }
+        connection.vault.borrow_mut().values.resize_with(plan.slots, || None);
+        Self { done: Vec::with_capacity(plan.visits.len()) }
     }
 
     /// How many errors there are.
@@ -45,22 +39,13 @@ impl Progress {
 
     /// Whether all that a node needs has its value.
     pub fn ready(&self, node: &Node) -> bool {
-        node.needs
-            .iter()
-            .all(|need| self.done.get(*need).is_some_and(|done| done.solved))
+        node.needs.iter().all(|need| self.done.get(*need).is_some_and(|done| done.solved))
     }
 
     fn finish(&mut self, connection: &Connection, visit: &Visit, before: usize, solved: bool) {
         // What a visit needs comes right before it, so its errors begin where those of the first of these do.
-        let start = self
-            .done
-            .get(visit.first)
-            .map_or(before, |first| first.before);
-        self.done.push(Done {
-            before,
-            errors: (start, Self::errors(connection)),
-            solved,
-        });
+        let start = self.done.get(visit.first).map_or(before, |first| first.before);
+        self.done.push(Done { before, errors: (start, Self::errors(connection)), solved });
     }
 
     /// Records that a visit came to nothing; its own errors are those since `before`.
@@ -81,22 +66,14 @@ impl Progress {
     /// Records that a visit takes over an earlier one: its value stands in the slot already, its errors count again.
     pub fn taken_over(&mut self, connection: &Connection, visit: &Visit, earlier: usize) {
         let before = Self::errors(connection);
-        let Some(Done {
-            before: own,
-            errors: (start, end),
-            solved,
-        }) = self.done.get(earlier)
-        else {
+        let Some(Done { before: own, errors: (start, end), solved }) = self.done.get(earlier) else {
             return;
         };
         let (start, end, solved) = (if visit.reuse_own { *own } else { *start }, *end, *solved);
         if start < end {
             let py = connection.py();
             let mut vault = connection.vault.borrow_mut();
-            let again: Vec<Py<PyAny>> = vault.errors[start..end]
-                .iter()
-                .map(|error| error.clone_ref(py))
-                .collect();
+            let again: Vec<Py<PyAny>> = vault.errors[start..end].iter().map(|error| error.clone_ref(py)).collect();
             vault.errors.extend(again);
         }
         self.finish(connection, visit, before, solved);
@@ -109,11 +86,7 @@ impl Progress {
 ///
 /// *When cancelled here*: async generators are shielded from the cancellation of an enclosing scope until they are
 /// done; what is thrown in reaches the one being cleaned up, and the others follow.
-pub async fn unwind(
-    connection: &Connection,
-    lifetime: Lifetime,
-    mut failure: Option<PyErr>,
-) -> Option<PyErr> {
+pub async fn unwind(connection: &Connection, lifetime: Lifetime, mut failure: Option<PyErr>) -> Option<PyErr> {
     let py = connection.py();
     let empty = {
         let vault = connection.vault.borrow();
@@ -135,26 +108,19 @@ pub async fn unwind(
         };
         let Some(exit) = exit else { break };
         let outcome = match &exit {
-            Exit::AsyncGenerator(generator) => {
-                leave_async(connection, generator.bind(py), &failure).await
-            }
+            Exit::AsyncGenerator(generator) => leave_async(connection, generator.bind(py), &failure).await,
             Exit::Generator(generator) => {
                 let value = failure.as_ref().map(|failure| failure.value(py).clone());
-                match imports::exit_sync_generator(py)
-                    .and_then(|exit| exit.call1((generator, value)))
-                {
-                    Ok(waiting) => wait(connection.channel(), waiting)
-                        .await
-                        .and_then(|swallowed| swallowed.is_truthy(py)),
+                match imports::exit_sync_generator(py).and_then(|exit| exit.call1((generator, value))) {
+                    Ok(waiting) => {
+                        wait(connection.channel(), waiting).await.and_then(|swallowed| swallowed.is_truthy(py))
+                    }
                     Err(error) => Err(error),
                 }
             }
             Exit::Shield(scope) => leave_shield(scope.bind(py), &failure),
             Exit::Stack(stack) => leave_stack(connection, stack.bind(py), &failure).await,
-            Exit::Release(semaphore) => semaphore
-                .bind(py)
-                .call_method0(pyo3::intern!(py, "release"))
-                .map(|_| false),
+            Exit::Release(semaphore) => semaphore.bind(py).call_method0(pyo3::intern!(py, "release")).map(|_| false),
         };
         match outcome {
             Ok(true) => failure = None,
@@ -166,29 +132,16 @@ pub async fn unwind(
 }
 
 /// Ends an `AsyncExitStack`; whether it swallowed the exception.
-async fn leave_stack(
-    connection: &Connection,
-    stack: &Bound<'_, PyAny>,
-    failure: &Option<PyErr>,
-) -> PyResult<bool> {
+async fn leave_stack(connection: &Connection, stack: &Bound<'_, PyAny>, failure: &Option<PyErr>) -> PyResult<bool> {
     let py = connection.py();
     let waiting = stack.call_method1(pyo3::intern!(py, "__aexit__"), about(py, failure))?;
     wait(connection.channel(), waiting).await?.is_truthy(py)
 }
 
 /// Ends one async generator; whether it swallowed the exception.
-async fn leave_async(
-    connection: &Connection,
-    generator: &Bound<'_, PyAny>,
-    failure: &Option<PyErr>,
-) -> PyResult<bool> {
+async fn leave_async(connection: &Connection, generator: &Bound<'_, PyAny>, failure: &Option<PyErr>) -> PyResult<bool> {
     let py = connection.py();
-    let scope = connection
-        .vault
-        .borrow()
-        .shield
-        .as_ref()
-        .map(|scope| scope.bind(py).clone());
+    let scope = connection.vault.borrow().shield.as_ref().map(|scope| scope.bind(py).clone());
     set_shield(&scope, true)?;
     let outcome = match failure {
         None => match generator.call_method0(interned::anext(py)) {
@@ -199,12 +152,8 @@ async fn leave_async(
             },
             Err(error) => Err(error),
         },
-        Some(failure) => match imports::throw_into(py)
-            .and_then(|throw| throw.call1((generator, failure.value(py))))
-        {
-            Ok(waiting) => wait(connection.channel(), waiting)
-                .await
-                .and_then(|swallowed| swallowed.is_truthy(py)),
+        Some(failure) => match imports::throw_into(py).and_then(|throw| throw.call1((generator, failure.value(py)))) {
+            Ok(waiting) => wait(connection.channel(), waiting).await.and_then(|swallowed| swallowed.is_truthy(py)),
             Err(error) => Err(error),
         },
     };
@@ -230,21 +179,14 @@ pub fn enter_shield(connection: &Connection) -> PyResult<()> {
     let scope = imports::cancel_scope(py)?.call0()?;
     scope.call_method0(pyo3::intern!(py, "__enter__"))?;
     let mut vault = connection.vault.borrow_mut();
-    vault
-        .request_exits
-        .push(Exit::Shield(scope.clone().unbind()));
+    vault.request_exits.push(Exit::Shield(scope.clone().unbind()));
     vault.shield = Some(scope.unbind());
     Ok(())
 }
 
 /// Leaves the cancel scope; whether it swallowed the exception.
 fn leave_shield(scope: &Bound<'_, PyAny>, failure: &Option<PyErr>) -> PyResult<bool> {
-    scope
-        .call_method1(
-            pyo3::intern!(scope.py(), "__exit__"),
-            about(scope.py(), failure),
-        )?
-        .is_truthy()
+    scope.call_method1(pyo3::intern!(scope.py(), "__exit__"), about(scope.py(), failure))?.is_truthy()
 }
 
 /// The arguments of `__exit__`.
@@ -253,14 +195,8 @@ fn about(py: Python<'_>, failure: &Option<PyErr>) -> (Py<PyAny>, Py<PyAny>, Py<P
         None => (py.None(), py.None(), py.None()),
         Some(failure) => {
             let value = failure.value(py);
-            let traceback = failure
-                .traceback(py)
-                .map_or_else(|| py.None(), |traceback| traceback.into_any().unbind());
-            (
-                value.get_type().into_any().unbind(),
-                value.clone().into_any().unbind(),
-                traceback,
-            )
+            let traceback = failure.traceback(py).map_or_else(|| py.None(), |traceback| traceback.into_any().unbind());
+            (value.get_type().into_any().unbind(), value.clone().into_any().unbind(), traceback)
         }
     }
 }

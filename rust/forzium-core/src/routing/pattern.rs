@@ -113,15 +113,8 @@ impl Pattern {
             })
             .collect();
         let segments = Self::split(pieces);
-        let tail = matches!(
-            segments.as_deref(),
-            Some([.., Segment::Param(Convertor::Path)])
-        );
-        Self {
-            segments,
-            tail,
-            prefix,
-        }
+        let tail = matches!(segments.as_deref(), Some([.., Segment::Param(Convertor::Path)]));
+        Self { segments, tail, prefix }
     }
 
     /// The segments, if every parameter fills a whole one and only the last takes the rest.
@@ -144,9 +137,7 @@ impl Pattern {
                     }
                 }
                 Piece::Param(convertor) => match &open {
-                    Some(Segment::Literal(literal))
-                        if literal.is_empty() && *convertor != Convertor::Custom =>
-                    {
+                    Some(Segment::Literal(literal)) if literal.is_empty() && *convertor != Convertor::Custom => {
                         open = Some(Segment::Param(*convertor));
                     }
                     _ => return None,
@@ -154,14 +145,8 @@ impl Pattern {
             }
         }
         segments.extend(open);
-        let greedy = segments
-            .iter()
-            .position(|segment| *segment == Segment::Param(Convertor::Path));
-        if segments.is_empty() || greedy.is_some_and(|at| at + 1 < segments.len()) {
-            None
-        } else {
-            Some(segments)
-        }
+        let greedy = segments.iter().position(|segment| *segment == Segment::Param(Convertor::Path));
+        if segments.is_empty() || greedy.is_some_and(|at| at + 1 < segments.len()) { None } else { Some(segments) }
     }
 
     /// Whether this pattern is matched here; otherwise by its regular expression.
@@ -233,9 +218,7 @@ pub(super) mod tests {
         while let Some((literal, after)) = rest.split_once('{') {
             let (name, after) = after.split_once('}').expect("a closed brace");
             pieces.push(Piece::Literal(literal.to_owned()));
-            let convertor = name
-                .split_once(':')
-                .map_or("str", |(_, convertor)| convertor);
+            let convertor = name.split_once(':').map_or("str", |(_, convertor)| convertor);
             pieces.push(Piece::Param(Convertor::from_name(convertor)));
             rest = after;
         }
@@ -245,9 +228,7 @@ pub(super) mod tests {
 
     fn captured<'p>(pattern: &str, path: &'p str) -> Option<Vec<&'p str>> {
         let mut captures = Captures::new();
-        parse(pattern)
-            .matches(path, &mut captures)
-            .then(|| captures.into_iter().map(|range| &path[range]).collect())
+        parse(pattern).matches(path, &mut captures).then(|| captures.into_iter().map(|range| &path[range]).collect())
     }
 
     #[test]
@@ -283,15 +264,7 @@ pub(super) mod tests {
 
     #[test]
     fn other_shapes_are_left_to_the_regular_expression() {
-        for path in [
-            "/{a}-{b}",
-            "/x{a}",
-            "/{a}.json",
-            "/{p:path}/end",
-            "/{c:mine}",
-            "{a}",
-            "a/{b}",
-        ] {
+        for path in ["/{a}-{b}", "/x{a}", "/{a}.json", "/{p:path}/end", "/{c:mine}", "{a}", "a/{b}"] {
             assert!(!parse(path).is_regular(), "{path}");
         }
         assert_eq!(parse("/x/y{a}").prefix(), "/x/y");

@@ -71,11 +71,7 @@ impl Tree {
         for (at, (shape, own)) in shapes.iter().enumerate() {
             if shape.iter().all(Option::is_some) {
                 tree.literals.insert(text_of(shape, |_| String::new()), at);
-            } else if tree
-                .radix
-                .insert(text_of(shape, |index| format!("{{p{index}}}")), at)
-                .is_err()
-            {
+            } else if tree.radix.insert(text_of(shape, |index| format!("{{p{index}}}")), at).is_err() {
                 // A shape the radix tree cannot hold is tried like the others outside it.
                 tree.loose.extend(own);
             }
@@ -87,35 +83,23 @@ impl Tree {
 
     /// The patterns that can match `path`, in the order of registration. Each still has to be tried.
     pub fn candidates(&self, path: &str) -> Candidates<'_> {
-        let shape = self
-            .literals
-            .get(path)
-            .copied()
-            .or_else(|| self.radix.at(path).ok().map(|found| *found.value));
+        let shape = self.literals.get(path).copied().or_else(|| self.radix.at(path).ok().map(|found| *found.value));
         let fixed = shape.map_or(&[][..], |at| &self.shapes[at]);
-        Candidates {
-            fixed: fixed.iter().peekable(),
-            loose: self.loose.iter().peekable(),
-        }
+        Candidates { fixed: fixed.iter().peekable(), loose: self.loose.iter().peekable() }
     }
 }
 
 fn text_of(shape: &Shape, param: impl Fn(usize) -> String) -> String {
-    shape
-        .iter()
-        .enumerate()
-        .fold(String::new(), |mut text, (index, segment)| {
-            text.push('/');
-            match segment {
-                // In a tree with parameters braces are doubled; a table of literals has none to confuse them with.
-                Some(literal) if shape.contains(&None) => {
-                    text.push_str(&literal.replace('{', "{{").replace('}', "}}"))
-                }
-                Some(literal) => text.push_str(literal),
-                None => text.push_str(&param(index)),
-            }
-            text
-        })
+    shape.iter().enumerate().fold(String::new(), |mut text, (index, segment)| {
+        text.push('/');
+        match segment {
+            // In a tree with parameters braces are doubled; a table of literals has none to confuse them with.
+            Some(literal) if shape.contains(&None) => text.push_str(&literal.replace('{', "{{").replace('}', "}}")),
+            Some(literal) => text.push_str(literal),
+            None => text.push_str(&param(index)),
+        }
+        text
+    })
 }
 
 /// For each shape the patterns of all shapes that share a path with it, in order.
@@ -134,12 +118,7 @@ fn overlaps(shapes: &[(Shape, Vec<usize>)]) -> Vec<Vec<usize>> {
         .enumerate()
         .map(|(at, (shape, own))| {
             let mut found = own.clone();
-            for other in by_length
-                .get(&shape.len())
-                .into_iter()
-                .flatten()
-                .filter(|other| **other != at)
-            {
+            for other in by_length.get(&shape.len()).into_iter().flatten().filter(|other| **other != at) {
                 if meets(shape, &shapes[*other].0) {
                     found.extend(&shapes[*other].1);
                 }
@@ -167,9 +146,7 @@ mod tests {
 
     fn first_in_order(patterns: &[Pattern], path: &str) -> Option<usize> {
         let mut captures = Captures::new();
-        patterns
-            .iter()
-            .position(|pattern| pattern.matches(path, &mut captures))
+        patterns.iter().position(|pattern| pattern.matches(path, &mut captures))
     }
 
     fn first_by_tree(patterns: &[Pattern], path: &str) -> Option<usize> {
@@ -181,9 +158,7 @@ mod tests {
 
     #[test]
     fn the_first_declared_wins_over_the_more_specific() {
-        let patterns: Vec<Pattern> = ["/u/{id}", "/u/me", "/{a}/{b}", "/{rest:path}"]
-            .map(parse)
-            .into();
+        let patterns: Vec<Pattern> = ["/u/{id}", "/u/me", "/{a}/{b}", "/{rest:path}"].map(parse).into();
         assert_eq!(first_by_tree(&patterns, "/u/me"), Some(0));
         assert_eq!(first_by_tree(&patterns, "/x/me"), Some(2));
         assert_eq!(first_by_tree(&patterns, "/x/y/z"), Some(3));
@@ -192,11 +167,8 @@ mod tests {
 
     #[test]
     fn braces_in_literals_are_text() {
-        let patterns: Vec<Pattern> = [
-            Pattern::new(&[super::super::Piece::Literal("/{x".to_owned())]),
-            parse("/{a}"),
-        ]
-        .into();
+        let patterns: Vec<Pattern> =
+            [Pattern::new(&[super::super::Piece::Literal("/{x".to_owned())]), parse("/{a}")].into();
         assert_eq!(first_by_tree(&patterns, "/{x"), Some(0));
         assert_eq!(first_by_tree(&patterns, "/y"), Some(1));
     }

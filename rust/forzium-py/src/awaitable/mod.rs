@@ -23,9 +23,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use pyo3::PyTraverseError;
-use pyo3::exceptions::{
-    PyBaseException, PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyBaseException, PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
@@ -95,11 +93,7 @@ pub struct Awaitable {
 impl Awaitable {
     /// An awaitable over `machine`, whose Python objects `held` keeps.
     pub fn new(held: Rc<dyn Held>, machine: Machine) -> Self {
-        Self {
-            machine: Shared(RefCell::new(Some(machine))),
-            held: Shared(held),
-            begun: Shared(Cell::new(false)),
-        }
+        Self { machine: Shared(RefCell::new(Some(machine))), held: Shared(held), begun: Shared(Cell::new(false)) }
     }
 
     /// Runs the machine until it waits or ends.
@@ -108,9 +102,7 @@ impl Awaitable {
             return Err(PyValueError::new_err("coroutine already executing"));
         };
         let Some(running) = machine.as_mut() else {
-            return Err(PyRuntimeError::new_err(
-                "cannot reuse already awaited coroutine",
-            ));
+            return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
         };
         let channel = self.held.0.channel();
         if self.begun.0.get() {
@@ -119,9 +111,7 @@ impl Awaitable {
             match resume {
                 Resume::Send(None) => self.begun.0.set(true),
                 Resume::Send(Some(_)) => {
-                    return Err(PyTypeError::new_err(
-                        "can't send non-None value to a just-started coroutine",
-                    ));
+                    return Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"));
                 }
                 Resume::Throw(error) => {
                     self.end(&mut machine);
@@ -133,9 +123,7 @@ impl Awaitable {
         let result = match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut context))) {
             Ok(Poll::Pending) => {
                 return channel.yielded.take().map(Step::Yield).ok_or_else(|| {
-                    PyRuntimeError::new_err(
-                        "forzium waited for nothing: this is a defect, please report it",
-                    )
+                    PyRuntimeError::new_err("forzium waited for nothing: this is a defect, please report it")
                 });
             }
             Ok(Poll::Ready(result)) => result,
@@ -166,11 +154,7 @@ enum Step {
 }
 
 fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
-    if value.is_none(py) {
-        PyStopIteration::new_err(())
-    } else {
-        PyStopIteration::new_err((value,))
-    }
+    if value.is_none(py) { PyStopIteration::new_err(()) } else { PyStopIteration::new_err((value,)) }
 }
 
 /// The exception that stands for a panic. It reaches the user as an error to report, never as a dead worker.
@@ -180,9 +164,7 @@ fn panicked(panic: &(dyn Any + Send)) -> PyErr {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned());
-    PyRuntimeError::new_err(format!(
-        "internal error in forzium, please report it: {text}"
-    ))
+    PyRuntimeError::new_err(format!("internal error in forzium, please report it: {text}"))
 }
 
 #[pymethods]
@@ -221,11 +203,7 @@ impl Awaitable {
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let error = match val {
-            None => PyErr::from_value(if typ.is_instance_of::<PyType>() {
-                typ.call0()?
-            } else {
-                typ
-            }),
+            None => PyErr::from_value(if typ.is_instance_of::<PyType>() { typ.call0()? } else { typ }),
             Some(value) if value.is_instance_of::<PyBaseException>() => PyErr::from_value(value),
             Some(value) => PyErr::from_value(typ.call1((value,))?),
         };
@@ -248,8 +226,7 @@ impl Awaitable {
             Ok(Step::Yield(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
             Ok(Step::Return(_)) => Ok(()),
             Err(error)
-                if error.is_instance_of::<PyGeneratorExit>(py)
-                    || error.is_instance_of::<PyStopIteration>(py) =>
+                if error.is_instance_of::<PyGeneratorExit>(py) || error.is_instance_of::<PyStopIteration>(py) =>
             {
                 Ok(())
             }
@@ -260,13 +237,7 @@ impl Awaitable {
     /// The awaitable that is being waited for, for tools that show where a task stands.
     #[getter]
     fn cr_await(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.held
-            .0
-            .channel()
-            .awaiting
-            .try_borrow()
-            .ok()
-            .and_then(|held| held.as_ref().map(|held| held.clone_ref(py)))
+        self.held.0.channel().awaiting.try_borrow().ok().and_then(|held| held.as_ref().map(|held| held.clone_ref(py)))
     }
 
     /// Whether it is being driven at this moment.

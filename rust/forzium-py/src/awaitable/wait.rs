@@ -30,10 +30,7 @@ pub fn attached(_channel: &Channel) -> Python<'_> {
 ///
 /// *When cancelled here*: what the driver throws is thrown into the awaitable; what comes out of it is the result.
 pub fn wait<'c>(channel: &'c Channel, awaitable: Bound<'c, PyAny>) -> Wait<'c> {
-    Wait {
-        channel,
-        start: Some(awaitable),
-    }
+    Wait { channel, start: Some(awaitable) }
 }
 
 /// The future behind [`wait`].
@@ -58,11 +55,7 @@ impl Future for Wait<'_> {
                 Err(error) => return Poll::Ready(Err(error)),
             },
             None => {
-                let iterator = channel
-                    .awaiting
-                    .borrow()
-                    .as_ref()
-                    .map(|held| held.bind(py).clone());
+                let iterator = channel.awaiting.borrow().as_ref().map(|held| held.bind(py).clone());
                 match (iterator, channel.resume.take()) {
                     (Some(iterator), Some(resume)) => (iterator, resume),
                     // The collector has cleared the awaitable: end as a closed coroutine does.
@@ -112,18 +105,12 @@ fn iterator_of<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
     // SAFETY: the type check reads the type of a live object.
     if unsafe { ffi::PyGen_CheckExact(object) } != 0 {
         const ITERABLE_COROUTINE: u32 = 0x100; // inspect.CO_ITERABLE_COROUTINE
-        let flags: u32 = awaitable
-            .getattr("gi_code")?
-            .getattr("co_flags")?
-            .extract()?;
+        let flags: u32 = awaitable.getattr("gi_code")?.getattr("co_flags")?.extract()?;
         if flags & ITERABLE_COROUTINE != 0 {
             return Ok(awaitable.clone());
         }
     }
-    Err(PyTypeError::new_err(format!(
-        "object {} can't be used in 'await' expression",
-        awaitable.get_type().name()?
-    )))
+    Err(PyTypeError::new_err(format!("object {} can't be used in 'await' expression", awaitable.get_type().name()?)))
 }
 
 /// Resumes the iterator once.
@@ -138,12 +125,12 @@ fn drive(iterator: &Bound<'_, PyAny>, resume: Resume) -> PyResult<Driven> {
             // - What is written there is a new reference, unless an exception is set.
             unsafe {
                 match ffi::PyIter_Send(iterator.as_ptr(), value.as_ptr(), &mut result) {
-                    ffi::PySendResult::PYGEN_RETURN => Ok(Driven::Returned(
-                        Bound::from_owned_ptr_or_err(py, result)?.unbind(),
-                    )),
-                    ffi::PySendResult::PYGEN_NEXT => Ok(Driven::Yielded(
-                        Bound::from_owned_ptr_or_err(py, result)?.unbind(),
-                    )),
+                    ffi::PySendResult::PYGEN_RETURN => {
+                        Ok(Driven::Returned(Bound::from_owned_ptr_or_err(py, result)?.unbind()))
+                    }
+                    ffi::PySendResult::PYGEN_NEXT => {
+                        Ok(Driven::Yielded(Bound::from_owned_ptr_or_err(py, result)?.unbind()))
+                    }
                     ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
                 }
             }
@@ -189,9 +176,7 @@ impl<'py> Handled<'py> {
             ffi::PyErr_SetHandledException(exception.as_ptr());
             before
         };
-        Self {
-            before: Some((py, before)),
-        }
+        Self { before: Some((py, before)) }
     }
 }
 

@@ -56,14 +56,10 @@ pub async fn read(connection: &Connection) -> PyResult<Result<Bound<'_, PyBytes>
 
 /// Whether the body is to be read as JSON: by its media type, or, where that is not strict, without one.
 pub fn is_json(connection: &Connection, strict: bool) -> PyResult<bool> {
-    Ok(
-        match connection.header_bytes(b"content-type", |value| {
-            (value.is_empty(), media_type::is_json(value))
-        })? {
-            None | Some((true, _)) => !strict,
-            Some((false, json)) => json,
-        },
-    )
+    Ok(match connection.header_bytes(b"content-type", |value| (value.is_empty(), media_type::is_json(value)))? {
+        None | Some((true, _)) => !strict,
+        Some((false, json)) => json,
+    })
 }
 
 /// Reads the body parameters of a node and appends their values to `arguments`.
@@ -76,12 +72,7 @@ pub async fn body_inputs<'c>(
     let Some(input) = &node.body else {
         return Ok(Extracted::Complete);
     };
-    let body = connection
-        .vault
-        .borrow()
-        .body
-        .as_ref()
-        .map(|body| body.bind(py).clone());
+    let body = connection.vault.borrow().body.as_ref().map(|body| body.bind(py).clone());
     match input {
         BodyInput::Whole(field) => {
             let raw = body.map_or(Raw::Missing, Raw::Value);
@@ -123,9 +114,7 @@ pub async fn body_inputs<'c>(
         }
         BodyInput::General(general) => {
             let found = wait(connection.channel(), general.bind(py).call1((body,))?).await?;
-            let (values, errors) = found
-                .bind(py)
-                .extract::<(Bound<'_, PyDict>, Bound<'_, PyAny>)>()?;
+            let (values, errors) = found.bind(py).extract::<(Bound<'_, PyDict>, Bound<'_, PyAny>)>()?;
             if errors.is_truthy()? {
                 add_errors(connection, &errors)?;
                 return Ok(Extracted::Invalid);

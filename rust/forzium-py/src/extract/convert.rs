@@ -7,16 +7,11 @@ use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 use crate::plan::Convert;
 
 /// Converts text that can mean only one thing.
-pub fn natively<'py>(
-    convert: &Convert,
-    value: &Bound<'py, PyAny>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub fn natively<'py>(convert: &Convert, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = value.py();
     if let (Convert::Int { low, high }, Ok(number)) = (convert, value.cast_exact::<PyInt>()) {
         // A convertor of the path has made an integer of it already.
-        let fits = number
-            .extract::<i64>()
-            .is_ok_and(|number| within(number, *low, *high));
+        let fits = number.extract::<i64>().is_ok_and(|number| within(number, *low, *high));
         return Ok(fits.then(|| value.clone()));
     }
     let Ok(text) = value.cast_exact::<PyString>() else {

@@ -85,10 +85,7 @@ fn background(connection: &Connection) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// The value of a parameter; none where errors were added.
-fn field_value<'c>(
-    connection: &'c Connection,
-    field: &Field,
-) -> PyResult<Option<Bound<'c, PyAny>>> {
+fn field_value<'c>(connection: &'c Connection, field: &Field) -> PyResult<Option<Bound<'c, PyAny>>> {
     if let Convert::General(general) = &field.convert {
         return general_value(connection, general);
     }
@@ -140,11 +137,7 @@ fn validated<'c>(
     let py = connection.py();
     match from_attributes(field.validate.bind(py), value) {
         Ok(value) => Ok(Some(value)),
-        Err(error)
-            if error
-                .value(py)
-                .is_instance(imports::validation_error(py)?)? =>
-        {
+        Err(error) if error.value(py).is_instance(imports::validation_error(py)?)? => {
             let loc = field.aliases.get(alias).map(|alias| alias.loc.bind(py));
             let errors = imports::located_errors(py)?.call1((error.value(py), loc))?;
             add_errors(connection, &errors)?;
@@ -155,10 +148,7 @@ fn validated<'c>(
 }
 
 /// `validate(value, from_attributes=True)`.
-pub fn from_attributes<'py>(
-    validate: &Bound<'py, PyAny>,
-    value: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub fn from_attributes<'py>(validate: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = validate.py();
     let options = {
         static CELL: pyo3::sync::PyOnceLock<Py<PyDict>> = pyo3::sync::PyOnceLock::new();
@@ -186,20 +176,10 @@ fn missing(connection: &Connection, field: &Field, alias: usize) -> PyResult<()>
     let py = connection.py();
     let error = PyDict::new(py);
     error.set_item(interned::r#type(py), pyo3::intern!(py, "missing"))?;
-    error.set_item(
-        pyo3::intern!(py, "loc"),
-        field.aliases.get(alias).map(|alias| alias.loc.bind(py)),
-    )?;
-    error.set_item(
-        pyo3::intern!(py, "msg"),
-        pyo3::intern!(py, "Field required"),
-    )?;
+    error.set_item(pyo3::intern!(py, "loc"), field.aliases.get(alias).map(|alias| alias.loc.bind(py)))?;
+    error.set_item(pyo3::intern!(py, "msg"), pyo3::intern!(py, "Field required"))?;
     error.set_item(pyo3::intern!(py, "input"), py.None())?;
-    connection
-        .vault
-        .borrow_mut()
-        .errors
-        .push(error.into_any().unbind());
+    connection.vault.borrow_mut().errors.push(error.into_any().unbind());
     Ok(())
 }
 
@@ -220,9 +200,7 @@ fn raw_value<'c>(connection: &'c Connection, field: &Field) -> PyResult<(Raw<'c>
         let value = match field.source {
             Source::Path => connection.path_param(alias.key.bind(py))?,
             Source::Query => connection.query_param(&alias.text)?.map(Bound::into_any),
-            Source::Header => connection
-                .header(header_name(&alias.text).as_bytes())?
-                .map(Bound::into_any),
+            Source::Header => connection.header(header_name(&alias.text).as_bytes())?.map(Bound::into_any),
             Source::Cookie => connection.cookie(&alias.text)?.map(Bound::into_any),
             Source::Body => None,
         };
@@ -237,28 +215,18 @@ fn raw_value<'c>(connection: &'c Connection, field: &Field) -> PyResult<(Raw<'c>
 }
 
 fn header_name(alias: &str) -> std::borrow::Cow<'_, str> {
-    if alias.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        alias.to_lowercase().into()
-    } else {
-        alias.into()
-    }
+    if alias.bytes().any(|byte| byte.is_ascii_uppercase()) { alias.to_lowercase().into() } else { alias.into() }
 }
 
 /// Asks the general Python function, which takes Starlette's mappings.
-fn general_value<'c>(
-    connection: &'c Connection,
-    general: &Py<PyAny>,
-) -> PyResult<Option<Bound<'c, PyAny>>> {
+fn general_value<'c>(connection: &'c Connection, general: &Py<PyAny>) -> PyResult<Option<Bound<'c, PyAny>>> {
     let py = connection.py();
     let request = match connection.existing_request() {
         Some(request) => request,
         None if connection.websocket => connection.websocket()?,
         None => connection.request()?,
     };
-    let (value, errors) = general
-        .bind(py)
-        .call1((request,))?
-        .extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+    let (value, errors) = general.bind(py).call1((request,))?.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
     if errors.is_truthy()? {
         add_errors(connection, &errors)?;
         return Ok(None);

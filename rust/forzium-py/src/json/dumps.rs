@@ -12,9 +12,7 @@ use std::fmt::Write as _;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use pyo3::exceptions::{
-    PyRecursionError, PyRuntimeError, PyTypeError, PyUnicodeEncodeError, PyValueError,
-};
+use pyo3::exceptions::{PyRecursionError, PyRuntimeError, PyTypeError, PyUnicodeEncodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyNotImplemented, PyString, PyTuple};
 use pyo3::{ffi, intern};
@@ -34,15 +32,10 @@ const MAX_DEPTH: usize = 1000;
 pub enum Rules<'a, 'py> {
     /// As `json.dumps`. `foreign(obj)`, if given, is asked first and returns JSON text as `bytes`, or `NotImplemented`;
     /// then `default(obj)`, if given, returns an object to write instead. Else `TypeError`.
-    Plain {
-        default: Option<&'a Bound<'py, PyAny>>,
-        foreign: Option<&'a Bound<'py, PyAny>>,
-    },
+    Plain { default: Option<&'a Bound<'py, PyAny>>, foreign: Option<&'a Bound<'py, PyAny>> },
     /// As [`Rules::Plain`], where `forzium.json` asks pydantic's serializer first: with a `default` hook for models and
     /// dataclasses, without one for anything.
-    Pydantic {
-        default: Option<&'a Bound<'py, PyAny>>,
-    },
+    Pydantic { default: Option<&'a Bound<'py, PyAny>> },
     /// As FastAPI's `JSONResponse(jsonable_encoder(obj))`: objects of the exact builtin types are written here, keys
     /// that begin with `_sa` left out; any other is given to `encoder(obj)`, and what that returns is written plainly.
     Jsonable { encoder: &'a Bound<'py, PyAny> },
@@ -54,11 +47,7 @@ pub enum Rules<'a, 'py> {
 /// `TypeError` (no JSON form), `ValueError` (a float that is not finite, a cycle), `UnicodeEncodeError` (a lone
 /// surrogate), `RecursionError` (nested too deeply), `RuntimeError` (changed by another thread meanwhile), and whatever
 /// the hooks raise.
-pub fn dumps<'py>(
-    py: Python<'py>,
-    obj: &Bound<'py, PyAny>,
-    rules: Rules<'_, 'py>,
-) -> PyResult<Py<PyBytes>> {
+pub fn dumps<'py>(py: Python<'py>, obj: &Bound<'py, PyAny>, rules: Rules<'_, 'py>) -> PyResult<Py<PyBytes>> {
     let mut small = [MaybeUninit::uninit(); SMALL];
     let mut writing = Writing::new(py, Output::bytes(&mut small), rules);
     writing.document(obj).map_err(|failed| failed.take(py))?;
@@ -143,13 +132,7 @@ struct Writing<'a, 'v, 'py> {
 
 impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     fn new(py: Python<'py>, output: Output<'v>, rules: Rules<'a, 'py>) -> Self {
-        Self {
-            py,
-            output,
-            rules,
-            depth: 0,
-            turns: Turns::writing(),
-        }
+        Self { py, output, rules, depth: 0, turns: Turns::writing() }
     }
 
     fn document(&mut self, obj: &Bound<'py, PyAny>) -> Written {
@@ -165,12 +148,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     /// # Safety
     /// `object` is alive until the next time Python code or another thread can run.
     #[inline(always)]
-    unsafe fn value(
-        &mut self,
-        object: *mut ffi::PyObject,
-        plain: bool,
-        above: Above<'_>,
-    ) -> Written {
+    unsafe fn value(&mut self, object: *mut ffi::PyObject, plain: bool, above: Above<'_>) -> Written {
         // SAFETY: `object` is alive (contract), and each branch hands it on with the type it was just found to have.
         unsafe {
             let class = ffi::Py_TYPE(object);
@@ -187,11 +165,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
             } else if object == ffi::Py_False() {
                 self.output.constant(b"false,")
             } else if class == &raw mut ffi::PyDict_Type {
-                if plain {
-                    self.dict::<true>(object, above)
-                } else {
-                    self.dict::<false>(object, above)
-                }
+                if plain { self.dict::<true>(object, above) } else { self.dict::<false>(object, above) }
             } else if class == &raw mut ffi::PyList_Type {
                 self.sequence::<true>(object, object, plain, above)
             } else if class == &raw mut ffi::PyTuple_Type {
@@ -223,24 +197,13 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         // has now, with nothing run in between; `item` is in the container when it is given to `value`.
         unsafe {
             let _held = Held::new(object);
-            let link = Link {
-                above,
-                object: shown,
-                at: Cell::new(At::Index(0)),
-            };
-            let length = if LIST {
-                ffi::PyList_GET_SIZE(object)
-            } else {
-                ffi::PyTuple_GET_SIZE(object)
-            };
+            let link = Link { above, object: shown, at: Cell::new(At::Index(0)) };
+            let length = if LIST { ffi::PyList_GET_SIZE(object) } else { ffi::PyTuple_GET_SIZE(object) };
             self.output.push(b'[')?;
             let mut position = 0;
             while position < length {
-                let item = if LIST {
-                    ffi::PyList_GET_ITEM(object, position)
-                } else {
-                    ffi::PyTuple_GET_ITEM(object, position)
-                };
+                let item =
+                    if LIST { ffi::PyList_GET_ITEM(object, position) } else { ffi::PyTuple_GET_ITEM(object, position) };
                 link.at.set(At::Index(position));
                 position += 1;
                 self.value(item, plain, Some(&link))?;
@@ -259,11 +222,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     /// # Safety
     /// `object` is a live dict.
     #[inline(never)]
-    unsafe fn dict<const PLAIN: bool>(
-        &mut self,
-        object: *mut ffi::PyObject,
-        above: Above<'_>,
-    ) -> Written {
+    unsafe fn dict<const PLAIN: bool>(&mut self, object: *mut ffi::PyObject, above: Above<'_>) -> Written {
         if self.depth >= MAX_DEPTH {
             // SAFETY: `object` is alive (contract).
             return unsafe { self.deeper(object, PLAIN, above) };
@@ -275,11 +234,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         // are used; where Python code may run in between (a key that is no exact `str`), both are held.
         unsafe {
             let _held = Held::new(object);
-            let link = Link {
-                above,
-                object,
-                at: Cell::new(At::Entry(0)),
-            };
+            let link = Link { above, object, at: Cell::new(At::Entry(0)) };
             let length = (*object.cast::<ffi::PyDictObject>()).ma_used;
             self.output.push(b'{')?;
             let mut position = 0;
@@ -325,33 +280,16 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         }
         self.depth += 1;
         // SAFETY: as above; the call returns a new list, or null with an exception set.
-        let items =
-            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyMapping_Items(object.as_ptr())) }
-                .or_failed(py)?;
+        let items = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyMapping_Items(object.as_ptr())) }.or_failed(py)?;
         let list = items.as_ptr();
-        let link = Link {
-            above,
-            object: object.as_ptr(),
-            at: Cell::new(At::Item(list, 0)),
-        };
+        let link = Link { above, object: object.as_ptr(), at: Cell::new(At::Item(list, 0)) };
         self.output.push(b'{')?;
-        for (index, pair) in items
-            .cast::<PyList>()
-            .map_err(PyErr::from)
-            .or_failed(py)?
-            .iter()
-            .enumerate()
-        {
+        for (index, pair) in items.cast::<PyList>().map_err(PyErr::from).or_failed(py)?.iter().enumerate() {
             link.at.set(At::Item(list, index as ffi::Py_ssize_t));
-            let Ok((key, value)) = pair
-                .cast_into::<PyTuple>()
-                .map_err(PyErr::from)
-                .and_then(|pair| pair.extract::<Pair<'_>>())
+            let Ok((key, value)) =
+                pair.cast_into::<PyTuple>().map_err(PyErr::from).and_then(|pair| pair.extract::<Pair<'_>>())
             else {
-                return Err(Failed::with(
-                    py,
-                    PyValueError::new_err("items must return 2-tuples"),
-                ));
+                return Err(Failed::with(py, PyValueError::new_err("items must return 2-tuples")));
             };
             self.other_key(&key, Some(&link))?;
             // SAFETY: the value is held by `value`.
@@ -368,12 +306,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     /// # Safety
     /// `object` is alive.
     #[cold]
-    unsafe fn deeper(
-        &mut self,
-        object: *mut ffi::PyObject,
-        plain: bool,
-        above: Above<'_>,
-    ) -> Written {
+    unsafe fn deeper(&mut self, object: *mut ffi::PyObject, plain: bool, above: Above<'_>) -> Written {
         let py = self.py;
         if matches!(self.rules, Rules::Jsonable { .. }) && !plain {
             let message = "maximum recursion depth exceeded while encoding a JSON object";
@@ -386,10 +319,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         // SAFETY: `object` is alive (contract).
         let object = unsafe { Bound::from_borrowed_ptr(py, object) };
         let text = by_python(&object, default).or_failed(py)?;
-        let text = text
-            .cast_into::<PyString>()
-            .map_err(PyErr::from)
-            .or_failed(py)?;
+        let text = text.cast_into::<PyString>().map_err(PyErr::from).or_failed(py)?;
         match text.to_str() {
             Ok(text) => self.output.extend(text.as_bytes())?,
             Err(error) => {
@@ -420,8 +350,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
                 self.float(ffi::PyFloat_AS_DOUBLE(raw), above)
             } else if ffi::PyList_Check(raw) != 0 || ffi::PyTuple_Check(raw) != 0 {
                 // The subclass may iterate as it likes.
-                let list = Bound::from_owned_ptr_or_err(self.py, ffi::PySequence_List(raw))
-                    .or_failed(self.py)?;
+                let list = Bound::from_owned_ptr_or_err(self.py, ffi::PySequence_List(raw)).or_failed(self.py)?;
                 self.sequence::<true>(list.as_ptr(), raw, plain, above)
             } else if ffi::PyDict_Check(raw) != 0 {
                 self.items(object, plain, above)
@@ -435,17 +364,10 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     fn foreign(&mut self, object: &Bound<'py, PyAny>, above: Above<'_>) -> Written {
         let py = self.py;
         let (default, text) = match self.rules {
-            Rules::Plain { default, foreign } => (
-                default,
-                foreign
-                    .map(|foreign| foreign.call1((object,)))
-                    .transpose()
-                    .or_failed(py)?,
-            ),
-            Rules::Pydantic { default } => (
-                default,
-                Some(by_pydantic(object, default.is_some()).or_failed(py)?),
-            ),
+            Rules::Plain { default, foreign } => {
+                (default, foreign.map(|foreign| foreign.call1((object,))).transpose().or_failed(py)?)
+            }
+            Rules::Pydantic { default } => (default, Some(by_pydantic(object, default.is_some()).or_failed(py)?)),
             Rules::Jsonable { .. } => (None, None),
         };
         if let Some(text) = text {
@@ -454,10 +376,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
                 return self.output.push(b',');
             }
             if !text.is_instance_of::<PyNotImplemented>() {
-                return Err(Failed::with(
-                    py,
-                    PyTypeError::new_err("expected the serializer to return bytes"),
-                ));
+                return Err(Failed::with(py, PyTypeError::new_err("expected the serializer to return bytes")));
             }
         }
         if let Some(default) = default {
@@ -465,23 +384,14 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
             return self.replaced(object, &instead, above);
         }
         let name = object.get_type().name().or_failed(py)?;
-        let message = format!(
-            "Object of type {} is not JSON serializable (at {})",
-            name.to_string_lossy(),
-            self.path(above)
-        );
+        let message =
+            format!("Object of type {} is not JSON serializable (at {})", name.to_string_lossy(), self.path(above));
         Err(Failed::with(py, PyTypeError::new_err(message)))
     }
 
     /// Writes `instead` in the place of `object`; a link remembers it, so that hooks going in circles come to an end.
-    fn replaced(
-        &mut self,
-        object: &Bound<'py, PyAny>,
-        instead: &Bound<'py, PyAny>,
-        above: Above<'_>,
-    ) -> Written {
-        let again = links(above)
-            .any(|link| matches!(link.at.get(), At::Replaced) && link.object == object.as_ptr());
+    fn replaced(&mut self, object: &Bound<'py, PyAny>, instead: &Bound<'py, PyAny>, above: Above<'_>) -> Written {
+        let again = links(above).any(|link| matches!(link.at.get(), At::Replaced) && link.object == object.as_ptr());
         if again {
             let message = format!("Circular reference detected (at {})", self.path(above));
             return Err(Failed::with(self.py, PyValueError::new_err(message)));
@@ -491,11 +401,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
             return Err(Failed::with(self.py, PyRecursionError::new_err(message)));
         }
         self.depth += 1;
-        let link = Link {
-            above,
-            object: object.as_ptr(),
-            at: Cell::new(At::Replaced),
-        };
+        let link = Link { above, object: object.as_ptr(), at: Cell::new(At::Replaced) };
         // SAFETY: `instead` is held by its reference, and so is `object`, which the link names.
         unsafe { self.value(instead.as_ptr(), true, Some(&link))? };
         self.depth -= 1;
@@ -540,23 +446,14 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     /// # Safety
     /// `object` is a live `str`.
     #[inline(always)]
-    unsafe fn string(
-        &mut self,
-        object: *mut ffi::PyObject,
-        after: u8,
-        above: Above<'_>,
-    ) -> Written {
+    unsafe fn string(&mut self, object: *mut ffi::PyObject, after: u8, above: Above<'_>) -> Written {
         // SAFETY: `object` is a live `str` (contract); its characters or its UTF-8 form live as long as it does, nobody
         // else runs before they are copied, and both are valid UTF-8.
         unsafe {
             let mut length: ffi::Py_ssize_t = 0;
             let data = if ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
                 length = ffi::PyUnicode_GET_LENGTH(object);
-                object
-                    .cast::<ffi::PyASCIIObject>()
-                    .add(1)
-                    .cast::<u8>()
-                    .cast_const()
+                object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>().cast_const()
             } else {
                 let data = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length).cast::<u8>();
                 if data.is_null() {
@@ -564,8 +461,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
                 }
                 data
             };
-            let text =
-                std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, length as usize));
+            let text = std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, length as usize));
             escape::quoted(&mut self.output, text, after)
         }
     }
@@ -599,13 +495,9 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     #[cold]
     unsafe fn big_integer(&mut self, object: *mut ffi::PyObject) -> Result<(), Failed> {
         // SAFETY: `object` is a live `int` (contract); the call returns a new `str`, or null with an exception set.
-        let text =
-            unsafe { Bound::from_owned_ptr_or_err(self.py, ffi::PyNumber_ToBase(object, 10)) };
-        let text = text
-            .and_then(|text| Ok(text.cast_into::<PyString>()?))
-            .or_failed(self.py)?;
-        self.output
-            .extend(text.to_str().or_failed(self.py)?.as_bytes())?;
+        let text = unsafe { Bound::from_owned_ptr_or_err(self.py, ffi::PyNumber_ToBase(object, 10)) };
+        let text = text.and_then(|text| Ok(text.cast_into::<PyString>()?)).or_failed(self.py)?;
+        self.output.extend(text.to_str().or_failed(self.py)?.as_bytes())?;
         self.output.push(b',')
     }
 
@@ -634,10 +526,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         } else {
             "-inf"
         };
-        let message = format!(
-            "Out of range float values are not JSON compliant: {name} (at {})",
-            self.path(above)
-        );
+        let message = format!("Out of range float values are not JSON compliant: {name} (at {})", self.path(above));
         Failed::with(self.py, PyValueError::new_err(message))
     }
 
@@ -657,10 +546,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
 
     #[cold]
     fn changed(&self, what: &str, above: Above<'_>) -> Failed {
-        let message = format!(
-            "{what} changed size during iteration (at {})",
-            self.path(above)
-        );
+        let message = format!("{what} changed size during iteration (at {})", self.path(above));
         Failed::with(self.py, PyRuntimeError::new_err(message))
     }
 
@@ -697,19 +583,12 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         unsafe {
             match link.at.get() {
                 At::Item(items, index) => {
-                    let items =
-                        Bound::from_borrowed_ptr(self.py, items).cast_into_unchecked::<PyList>();
+                    let items = Bound::from_borrowed_ptr(self.py, items).cast_into_unchecked::<PyList>();
                     items.get_item(index as usize).ok()?.get_item(0).ok()
                 }
                 At::Entry(wanted) => {
                     let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
-                    while ffi::PyDict_Next(
-                        link.object,
-                        &raw mut position,
-                        &raw mut key,
-                        &raw mut value,
-                    ) != 0
-                    {
+                    while ffi::PyDict_Next(link.object, &raw mut position, &raw mut key, &raw mut value) != 0 {
                         if position >= wanted {
                             return Some(Bound::from_borrowed_ptr(self.py, key));
                         }
@@ -729,28 +608,21 @@ fn links<'l>(above: Above<'l>) -> impl Iterator<Item = &'l Link<'l>> {
 
 /// What the standard library writes.
 #[cold]
-fn by_python<'py>(
-    object: &Bound<'py, PyAny>,
-    default: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn by_python<'py>(object: &Bound<'py, PyAny>, default: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
     let options = PyDict::new(py);
     options.set_item(intern!(py, "ensure_ascii"), false)?;
     options.set_item(intern!(py, "allow_nan"), false)?;
     options.set_item(intern!(py, "separators"), (",", ":"))?;
     options.set_item(intern!(py, "default"), default)?;
-    py.import(intern!(py, "json"))?
-        .getattr(intern!(py, "dumps"))?
-        .call((object,), Some(&options))
+    py.import(intern!(py, "json"))?.getattr(intern!(py, "dumps"))?.call((object,), Some(&options))
 }
 
 /// What `forzium.json` says to an object: JSON text as `bytes`, or `NotImplemented`.
 #[cold]
 fn by_pydantic<'py>(object: &Bound<'py, PyAny>, has_default: bool) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    py.import(intern!(py, "forzium.json"))?
-        .getattr(intern!(py, "_by_pydantic"))?
-        .call1((object, has_default))
+    py.import(intern!(py, "forzium.json"))?.getattr(intern!(py, "_by_pydantic"))?.call1((object, has_default))
 }
 
 /// Whether a key begins with `_sa`, as SQLAlchemy's state does.
@@ -785,10 +657,7 @@ fn push_key(path: &mut String, key: &Bound<'_, PyAny>) {
             return;
         }
     }
-    let shown = key.repr().map_or_else(
-        |_| String::from("?"),
-        |repr| repr.to_string_lossy().into_owned(),
-    );
+    let shown = key.repr().map_or_else(|_| String::from("?"), |repr| repr.to_string_lossy().into_owned());
     // Writing to a String cannot fail.
     let _ = write!(path, "[{}]", shown.chars().take(64).collect::<String>());
 }

@@ -103,35 +103,25 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, length: usize) -> usize {
         if stops(&block) == 0 {
             match half {
                 8 => {
-                    to.cast::<[u8; 8]>().write([
-                        block[0], block[1], block[2], block[3], block[4], block[5], block[6],
-                        block[7],
-                    ]);
-                    to.add(length - 8).cast::<[u8; 8]>().write([
-                        block[8], block[9], block[10], block[11], block[12], block[13], block[14],
-                        block[15],
-                    ]);
+                    to.cast::<[u8; 8]>()
+                        .write([block[0], block[1], block[2], block[3], block[4], block[5], block[6], block[7]]);
+                    to.add(length - 8)
+                        .cast::<[u8; 8]>()
+                        .write([block[8], block[9], block[10], block[11], block[12], block[13], block[14], block[15]]);
                 }
                 4 => {
-                    to.cast::<[u8; 4]>()
-                        .write([block[0], block[1], block[2], block[3]]);
-                    to.add(length - 4)
-                        .cast::<[u8; 4]>()
-                        .write([block[4], block[5], block[6], block[7]]);
+                    to.cast::<[u8; 4]>().write([block[0], block[1], block[2], block[3]]);
+                    to.add(length - 4).cast::<[u8; 4]>().write([block[4], block[5], block[6], block[7]]);
                 }
                 2 => {
                     to.cast::<[u8; 2]>().write([block[0], block[1]]);
-                    to.add(length - 2)
-                        .cast::<[u8; 2]>()
-                        .write([block[2], block[3]]);
+                    to.add(length - 2).cast::<[u8; 2]>().write([block[2], block[3]]);
                 }
                 _ => *to = block[0],
             }
             return length;
         }
-        let clean = (0..length)
-            .take_while(|&at| !has_escape(*from.add(at)))
-            .count();
+        let clean = (0..length).take_while(|&at| !has_escape(*from.add(at))).count();
         ptr::copy_nonoverlapping(from, to, clean);
         clean
     }
@@ -184,19 +174,7 @@ const fn escape(byte: u8) -> ([u8; 8], usize) {
         0x08 => b'b',
         0x0C => b'f',
         _ => {
-            return (
-                [
-                    b'\\',
-                    b'u',
-                    b'0',
-                    b'0',
-                    HEX[(byte >> 4) as usize],
-                    HEX[(byte & 15) as usize],
-                    0,
-                    0,
-                ],
-                6,
-            );
+            return ([b'\\', b'u', b'0', b'0', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize], 0, 0], 6);
         }
     };
     ([b'\\', short, 0, 0, 0, 0, 0, 0], 2)
@@ -221,8 +199,7 @@ unsafe fn copy_block(from: *const u8, to: *mut u8) -> u32 {
 #[inline(always)]
 fn stops(block: &[u8; BLOCK]) -> u32 {
     use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set1_epi8,
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
     // SAFETY: a block is 16 bytes; SSE2 is enabled for this target (cfg).
     unsafe {
@@ -238,9 +215,7 @@ fn stops(block: &[u8; BLOCK]) -> u32 {
 #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
 #[inline(always)]
 fn stops(block: &[u8; BLOCK]) -> u32 {
-    block.iter().enumerate().fold(0, |bits, (at, &byte)| {
-        bits | u32::from(has_escape(byte)) << at
-    })
+    block.iter().enumerate().fold(0, |bits, (at, &byte)| bits | u32::from(has_escape(byte)) << at)
 }
 
 #[cfg(test)]
@@ -268,19 +243,14 @@ mod tests {
             let plain = "x".repeat(length);
             assert_eq!(ours(&plain), sonic(&plain));
             for at in 0..length {
-                for special in [
-                    '"', '\\', '\0', '\x08', '\n', '\x0C', '\r', '\t', '\x0B', '\x1F', '\x7F', 'é',
-                    '漢', '😀',
-                ] {
+                for special in
+                    ['"', '\\', '\0', '\x08', '\n', '\x0C', '\r', '\t', '\x0B', '\x1F', '\x7F', 'é', '漢', '😀']
+                {
                     let mut text = plain.clone();
                     text.replace_range(at..at + 1, &special.to_string());
                     assert_eq!(ours(&text), sonic(&text), "{special:?} at {at} of {length}");
                     text.push(special);
-                    assert_eq!(
-                        ours(&text),
-                        sonic(&text),
-                        "{special:?} at {at} of {length} and at the end"
-                    );
+                    assert_eq!(ours(&text), sonic(&text), "{special:?} at {at} of {length} and at the end");
                 }
             }
         }

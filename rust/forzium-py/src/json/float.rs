@@ -9,10 +9,7 @@ use zmij::Buffer;
 /// Bytes that must be free where a float is written.
 pub(super) const ROOM: usize = size_of::<Buffer>() + 1;
 
-const _: () = assert!(
-    align_of::<Buffer>() == 1,
-    "a buffer can stand at any place in the output"
-);
+const _: () = assert!(align_of::<Buffer>() == 1, "a buffer can stand at any place in the output");
 
 /// Writes `value`; returns how many bytes.
 ///

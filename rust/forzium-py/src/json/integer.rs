@@ -128,10 +128,7 @@ unsafe fn four(to: *mut u8, value: u32) {
 unsafe fn pair(to: *mut u8, value: u32) {
     debug_assert!(value < 100);
     // SAFETY: there is room for two bytes, and `value` is in the table (contract).
-    unsafe {
-        to.cast::<[u8; 2]>()
-            .write(*PAIRS.get_unchecked(value as usize))
-    };
+    unsafe { to.cast::<[u8; 2]>().write(*PAIRS.get_unchecked(value as usize)) };
 }
 
 #[cfg(test)]

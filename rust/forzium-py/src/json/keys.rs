@@ -42,14 +42,8 @@ struct Table(UnsafeCell<[Entry; ENTRIES]>);
 // keeps a reference to an entry across a call that could release it.
 unsafe impl Sync for Table {}
 
-static TABLE: Table = Table(UnsafeCell::new(
-    [Entry {
-        object: ptr::null_mut(),
-        length: 0,
-        next: ROOT,
-        child: ROOT,
-    }; ENTRIES],
-));
+static TABLE: Table =
+    Table(UnsafeCell::new([Entry { object: ptr::null_mut(), length: 0, next: ROOT, child: ROOT }; ENTRIES]));
 
 /// Which guess a key is compared with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,11 +57,7 @@ pub(super) enum After {
 #[inline(always)]
 fn entry(place: Place) -> *mut Entry {
     // The mask keeps the place inside the table.
-    TABLE
-        .0
-        .get()
-        .cast::<Entry>()
-        .wrapping_add(place as usize & (ENTRIES - 1))
+    TABLE.0.get().cast::<Entry>().wrapping_add(place as usize & (ENTRIES - 1))
 }
 
 #[inline(always)]
@@ -82,10 +72,7 @@ unsafe fn characters(object: *mut ffi::PyObject) -> *const u8 {
 /// # Safety
 /// The GIL is held.
 #[inline(always)]
-pub(super) unsafe fn guess(
-    text: &[u8],
-    after: After,
-) -> Option<(*mut ffi::PyObject, usize, Place)> {
+pub(super) unsafe fn guess(text: &[u8], after: After) -> Option<(*mut ffi::PyObject, usize, Place)> {
     // SAFETY: the GIL is held (contract), so nobody else touches the table; every entry's object is null or alive and
     // has `length` characters. Reads of `text` stay within it: `length + 1` bytes were checked to be there.
     unsafe {
@@ -113,12 +100,8 @@ pub(super) unsafe fn guess(
 unsafe fn equal(a: *const u8, b: *const u8, length: usize) -> bool {
     // SAFETY: each read of 8 or 4 bytes begins at 0 or ends at `length`, and is done only if `length` is at least that.
     unsafe {
-        let eight = |at: usize| {
-            a.add(at).cast::<u64>().read_unaligned() ^ b.add(at).cast::<u64>().read_unaligned()
-        };
-        let four = |at: usize| {
-            a.add(at).cast::<u32>().read_unaligned() ^ b.add(at).cast::<u32>().read_unaligned()
-        };
+        let eight = |at: usize| a.add(at).cast::<u64>().read_unaligned() ^ b.add(at).cast::<u64>().read_unaligned();
+        let four = |at: usize| a.add(at).cast::<u32>().read_unaligned() ^ b.add(at).cast::<u32>().read_unaligned();
         match length {
             8..=16 => (eight(0) | eight(length - 8)) == 0,
             4..=7 => (four(0) | four(length - 4)) == 0,
@@ -146,11 +129,7 @@ fn slot(key: &[u8]) -> Place {
         }
         (u64::from_le_bytes(bytes), 0)
     };
-    let middle = if length > 16 {
-        u64::from(key[length / 2]) << 7 | u64::from(key[length / 2 - 3]) << 23
-    } else {
-        0
-    };
+    let middle = if length > 16 { u64::from(key[length / 2]) << 7 | u64::from(key[length / 2 - 3]) << 23 } else { 0 };
     let mixed = (head ^ tail.rotate_left(29) ^ middle ^ (length as u64) << 56).wrapping_mul(MIX);
     let place = (mixed >> (64 - ENTRIES.trailing_zeros())) as Place;
     if place == ROOT { 1 } else { place }
@@ -174,10 +153,7 @@ pub(super) unsafe fn find(key: &[u8], after: After) -> (*mut ffi::PyObject, Plac
         }
         let found = entry(place);
         let Entry { object, length, .. } = *found;
-        if !object.is_null()
-            && length as usize == key.len()
-            && equal(key.as_ptr(), characters(object), key.len())
-        {
+        if !object.is_null() && length as usize == key.len() && equal(key.as_ptr(), characters(object), key.len()) {
             return (ffi::Py_NewRef(object), place);
         }
         let fresh = super::object::ascii(key);

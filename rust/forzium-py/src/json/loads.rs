@@ -50,13 +50,8 @@ pub(super) fn loads_or_ask<'py>(
 
 /// What the standard library answers.
 #[cold]
-pub(super) fn ask_python<'py>(
-    py: Python<'py>,
-    object: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    py.import(intern!(py, "json"))?
-        .getattr(intern!(py, "loads"))?
-        .call1((object,))
+pub(super) fn ask_python<'py>(py: Python<'py>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    py.import(intern!(py, "json"))?.getattr(intern!(py, "loads"))?.call1((object,))
 }
 
 enum Refused {
@@ -76,11 +71,7 @@ type Made = Result<*mut ffi::PyObject, Refused>;
 
 #[inline(always)]
 fn made(object: *mut ffi::PyObject) -> Made {
-    if object.is_null() {
-        Err(Refused::Raised)
-    } else {
-        Ok(object)
-    }
+    if object.is_null() { Err(Refused::Raised) } else { Ok(object) }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,11 +129,7 @@ struct Reading<'py, 'de> {
 impl Reading<'_, '_> {
     fn document(&mut self) -> Made {
         let mut parents: Vec<Open> = Vec::new();
-        let mut open = Open {
-            inside: Inside::Nothing,
-            start: 0,
-            key: keys::ROOT,
-        };
+        let mut open = Open { inside: Inside::Nothing, start: 0, key: keys::ROOT };
         let mut token = self.token();
         'value: loop {
             let mut value = match token {
@@ -157,11 +144,7 @@ impl Reading<'_, '_> {
                         }
                         parents.push(open);
                         let key = self.key(After::Parent(open.key))?;
-                        open = Open {
-                            inside: Inside::Dict,
-                            start: self.values.len() - 1,
-                            key,
-                        };
+                        open = Open { inside: Inside::Dict, start: self.values.len() - 1, key };
                         token = self.token();
                         continue 'value;
                     }
@@ -175,11 +158,7 @@ impl Reading<'_, '_> {
                             return Err(Refused::Syntax);
                         }
                         parents.push(open);
-                        open = Open {
-                            inside: Inside::List,
-                            start: self.values.len(),
-                            key: open.key,
-                        };
+                        open = Open { inside: Inside::List, start: self.values.len(), key: open.key };
                         token = first;
                         continue 'value;
                     }
@@ -220,11 +199,7 @@ impl Reading<'_, '_> {
                                 continue 'value;
                             }
                             // SAFETY: as above; since `start`, a key and a value were pushed in turn.
-                            b'}' => {
-                                value = made(unsafe {
-                                    self.values.dict(open.start, self.py, &mut self.turns)
-                                })?
-                            }
+                            b'}' => value = made(unsafe { self.values.dict(open.start, self.py, &mut self.turns) })?,
                             _ => return Err(Refused::Syntax),
                         }
                     }
@@ -254,11 +229,7 @@ impl Reading<'_, '_> {
             return 0;
         };
         self.at += 1;
-        if byte > b' ' {
-            byte
-        } else {
-            self.token_after(byte)
-        }
+        if byte > b' ' { byte } else { self.token_after(byte) }
     }
 
     #[inline]
@@ -303,11 +274,7 @@ impl Reading<'_, '_> {
         } else {
             self.new_key(after)?
         };
-        if self.token() == b':' {
-            Ok(place)
-        } else {
-            Err(Refused::Syntax)
-        }
+        if self.token() == b':' { Ok(place) } else { Err(Refused::Syntax) }
     }
 
     fn new_key(&mut self, after: After) -> Result<Place, Refused> {
@@ -350,13 +317,7 @@ impl Reading<'_, '_> {
         self.sonic.read.set_index(self.at);
         let text = self.sonic.parse_str(&mut self.scratch)?;
         // SAFETY: the GIL is held by `self.py`.
-        let object = unsafe {
-            if text.is_ascii() {
-                object::ascii(text.as_bytes())
-            } else {
-                object::wide(&text)
-            }
-        };
+        let object = unsafe { if text.is_ascii() { object::ascii(text.as_bytes()) } else { object::wide(&text) } };
         self.at = self.sonic.offset();
         made(object)
     }

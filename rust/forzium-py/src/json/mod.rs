@@ -40,14 +40,11 @@ pub fn loads_py<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
             Err(_) => loads::ask_python(py, data),
         };
     }
-    if data.is_instance_of::<PyBytes>()
-        || data.is_instance_of::<PyByteArray>()
-        || data.is_instance_of::<PyMemoryView>()
+    if data.is_instance_of::<PyBytes>() || data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>()
     {
         // Somebody else may write to the buffer while this thread lets others run: read a copy.
         // SAFETY: the GIL is held (`py`), `data` is alive; the call returns a new object or null with an exception set.
-        let copy =
-            unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromObject(data.as_ptr()))? };
+        let copy = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromObject(data.as_ptr()))? };
         let copy = copy.cast_into::<PyBytes>()?;
         return loads::loads_or_ask(py, copy.as_bytes(), copy.as_any());
     }
@@ -57,9 +54,6 @@ pub fn loads_py<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 /// Return `obj` as JSON text in UTF-8, without spaces. See `forzium.json`.
 #[pyfunction]
 #[pyo3(name = "dumps", signature = (obj, /, *, default=None))]
-pub fn dumps_py<'py>(
-    obj: &Bound<'py, PyAny>,
-    default: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Py<PyBytes>> {
+pub fn dumps_py<'py>(obj: &Bound<'py, PyAny>, default: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyBytes>> {
     dumps::dumps(obj.py(), obj, Rules::Pydantic { default })
 }

@@ -52,12 +52,7 @@ impl Values {
     /// # Safety
     /// The GIL is held, `start <= self.len()`, the values from `start` on are pairs whose first is a `str` object.
     #[inline]
-    pub(super) unsafe fn dict(
-        &mut self,
-        start: usize,
-        py: Python<'_>,
-        turns: &mut Turns,
-    ) -> *mut ffi::PyObject {
+    pub(super) unsafe fn dict(&mut self, start: usize, py: Python<'_>, turns: &mut Turns) -> *mut ffi::PyObject {
         // SAFETY: the GIL is held (contract). Each pair's references stay ours until `truncate` releases them, after
         // the dict took its own; hashing and comparing exact `str` objects runs no Python code.
         unsafe {
@@ -102,10 +97,7 @@ pub(super) unsafe fn ascii(text: &[u8]) -> *mut ffi::PyObject {
     unsafe {
         if length < 2 {
             // The empty string and single characters are shared.
-            return ffi::PyUnicode_FromStringAndSize(
-                text.as_ptr().cast(),
-                length as ffi::Py_ssize_t,
-            );
+            return ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), length as ffi::Py_ssize_t);
         }
         let object = ffi::PyUnicode_New(length as ffi::Py_ssize_t, 127);
         if !object.is_null() {

@@ -46,21 +46,11 @@ pub(super) struct Output<'v> {
 impl<'v> Output<'v> {
     /// An output that becomes a `bytes` object, and begins in `small`.
     pub(super) fn bytes(small: &'v mut Small) -> Self {
-        Self {
-            data: small.as_mut_ptr().cast(),
-            len: 0,
-            capacity: SMALL,
-            target: Target::Small,
-        }
+        Self { data: small.as_mut_ptr().cast(), len: 0, capacity: SMALL, target: Target::Small }
     }
 
     pub(super) fn vec(vec: &'v mut Vec<u8>) -> Self {
-        Self {
-            data: vec.as_mut_ptr(),
-            len: vec.len(),
-            capacity: vec.capacity(),
-            target: Target::Vec(vec),
-        }
+        Self { data: vec.as_mut_ptr(), len: vec.len(), capacity: vec.capacity(), target: Target::Vec(vec) }
     }
 
     #[inline(always)]
@@ -77,11 +67,7 @@ impl<'v> Output<'v> {
     #[inline(always)]
     pub(super) fn reserve(&mut self, additional: usize) -> Result<(), Failed> {
         // No overflow: `additional` is the size of something in memory, at most `isize::MAX`.
-        if self.capacity - self.len >= additional + SLACK {
-            Ok(())
-        } else {
-            self.grow(additional + SLACK)
-        }
+        if self.capacity - self.len >= additional + SLACK { Ok(()) } else { self.grow(additional + SLACK) }
     }
 
     /// The place where the next byte goes; valid until the next call that writes or reserves.
@@ -108,9 +94,7 @@ impl<'v> Output<'v> {
         let py = unsafe { Python::assume_attached() };
         let no_memory = || Failed::with(py, PyErr::new::<pyo3::exceptions::PyMemoryError, _>(()));
         let needed = self.len.checked_add(additional).ok_or_else(no_memory)?;
-        let capacity = needed
-            .max(self.capacity.saturating_mul(2))
-            .min(isize::MAX as usize - 64);
+        let capacity = needed.max(self.capacity.saturating_mul(2)).min(isize::MAX as usize - 64);
         if capacity < needed {
             return Err(no_memory());
         }
@@ -120,8 +104,7 @@ impl<'v> Output<'v> {
                 // SAFETY: the GIL is held; the bytes of an object made from a null pointer are ours to write; `len`
                 // bytes of the stack's room are written, fewer than `capacity`.
                 unsafe {
-                    let object =
-                        ffi::PyBytes_FromStringAndSize(ptr::null(), capacity as ffi::Py_ssize_t);
+                    let object = ffi::PyBytes_FromStringAndSize(ptr::null(), capacity as ffi::Py_ssize_t);
                     if object.is_null() {
                         return Err(Failed);
                     }
@@ -147,8 +130,7 @@ impl<'v> Output<'v> {
             Target::Vec(vec) => {
                 // SAFETY: the first `self.len` bytes are written, and `len <= capacity` (invariant).
                 unsafe { vec.set_len(self.len) };
-                vec.try_reserve(capacity - self.len)
-                    .map_err(|_| no_memory())?;
+                vec.try_reserve(capacity - self.len).map_err(|_| no_memory())?;
                 self.data = vec.as_mut_ptr();
                 self.capacity = vec.capacity();
             }
@@ -218,14 +200,10 @@ impl<'v> Output<'v> {
             Target::Bytes(object) => object,
             Target::Small => {
                 // SAFETY: `len` bytes are written (invariant).
-                return Ok(PyBytes::new(py, unsafe {
-                    std::slice::from_raw_parts(self.data, self.len)
-                }));
+                return Ok(PyBytes::new(py, unsafe { std::slice::from_raw_parts(self.data, self.len) }));
             }
             Target::Vec(_) => {
-                return Err(PyErr::new::<pyo3::exceptions::PySystemError, _>(
-                    "the text was written to a vector",
-                ));
+                return Err(PyErr::new::<pyo3::exceptions::PySystemError, _>("the text was written to a vector"));
             }
         };
         // SAFETY: as in `grow`: the GIL is held and the object is ours alone; what it is cut to was written.

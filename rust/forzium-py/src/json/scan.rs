@@ -52,8 +52,7 @@ fn ending(byte: u8, at: usize, wide: bool) -> End {
 #[inline(always)]
 fn string_bits(chunk: &[u8]) -> (u32, u32) {
     use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set1_epi8,
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
     assert!(chunk.len() >= 16);
     // SAFETY: 16 bytes are there to be loaded (asserted); SSE2 is enabled for this target (cfg).
@@ -63,10 +62,7 @@ fn string_bits(chunk: &[u8]) -> (u32, u32) {
         let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
         let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
         let stop = _mm_or_si128(_mm_or_si128(quote, backslash), control);
-        (
-            _mm_movemask_epi8(stop) as u32,
-            _mm_movemask_epi8(bytes) as u32,
-        )
+        (_mm_movemask_epi8(stop) as u32, _mm_movemask_epi8(bytes) as u32)
     }
 }
 
@@ -103,9 +99,7 @@ pub(super) fn spaces(text: &[u8]) -> usize {
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 #[inline(always)]
 fn other_bits(chunk: &[u8]) -> u32 {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
-    };
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8};
     assert!(chunk.len() >= 16);
     // SAFETY: 16 bytes are there to be loaded (asserted); SSE2 is enabled for this target (cfg).
     unsafe {
@@ -124,13 +118,7 @@ fn other_bits(chunk: &[u8]) -> u32 {
 #[inline(always)]
 fn other_bits(chunk: &[u8]) -> u32 {
     let other = |byte: u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-    chunk
-        .iter()
-        .take(16)
-        .enumerate()
-        .fold(0, |bits, (index, &byte)| {
-            bits | u32::from(other(byte)) << index
-        })
+    chunk.iter().take(16).enumerate().fold(0, |bits, (index, &byte)| bits | u32::from(other(byte)) << index)
 }
 
 #[cfg(test)]
@@ -139,10 +127,7 @@ mod tests {
 
     /// The same rule, one byte at a time.
     fn slowly(text: &[u8]) -> End {
-        match text
-            .iter()
-            .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-        {
+        match text.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
             Some(at) if text[at] != b'"' => End::Other,
             Some(at) if text[..at].is_ascii() => End::Ascii(at),
             Some(at) => End::Wide(at),
@@ -157,17 +142,9 @@ mod tests {
                 for byte in [b'"', b'\\', 0, 0x1F, 0x20, 0x7F, 0x80, 0xFF, b'a'] {
                     let mut text = vec![b'x'; length];
                     text[at] = byte;
-                    assert_eq!(
-                        string_end(&text),
-                        slowly(&text),
-                        "{byte:#x} at {at} of {length}"
-                    );
+                    assert_eq!(string_end(&text), slowly(&text), "{byte:#x} at {at} of {length}");
                     text.push(b'"');
-                    assert_eq!(
-                        string_end(&text),
-                        slowly(&text),
-                        "{byte:#x} at {at} of {length}"
-                    );
+                    assert_eq!(string_end(&text), slowly(&text), "{byte:#x} at {at} of {length}");
                 }
             }
         }

@@ -33,21 +33,11 @@ pub(super) struct Turns {
 
 impl Turns {
     pub(super) const fn reading() -> Self {
-        Self {
-            left: VALUES_A_LOOK,
-            since: None,
-            reads: true,
-            off: false,
-        }
+        Self { left: VALUES_A_LOOK, since: None, reads: true, off: false }
     }
 
     pub(super) const fn writing() -> Self {
-        Self {
-            left: VALUES_A_LOOK,
-            since: None,
-            reads: false,
-            off: false,
-        }
+        Self { left: VALUES_A_LOOK, since: None, reads: false, off: false }
     }
 
     /// Counts one value; now and then lets other threads run.
