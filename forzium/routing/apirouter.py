@@ -20,7 +20,7 @@ from forzium.datastructures import Default
 from forzium.exceptions import FastAPIError
 from forzium.responses import JSONResponse, Response
 from forzium.routing.api import APIRoute, APIWebSocketRoute
-from forzium.routing.base import BaseRoute, Match
+from forzium.routing.base import BaseRoute, Match, PathRoute, parse_path
 from forzium.routing.context import RouterIncludeContext
 from forzium.routing.declaration import declared, explained
 from forzium.routing.frontend import FrontendRouteGroup, checks_directory, joined, normalized
@@ -381,6 +381,8 @@ class APIRouter(Router):
         else:
             refuse_empty_paths(router)
         context = RouterIncludeContext.for_include(self, router, given)
+        if "{" in context.prefix:
+            refuse_repeated_parameters(context.prefix, router)
         self.routes.append(IncludedRouter(router, context))
         for handler in router.on_startup:
             self.add_event_handler("startup", handler)
@@ -505,6 +507,19 @@ def refuse_empty_paths(router: APIRouter) -> None:
                     getattr(effective, "endpoint", None),
                 )
             )
+
+
+def refuse_repeated_parameters(prefix: str, router: APIRouter) -> None:
+    """Refuse a prefix with a parameter that a path below it has too. FastAPI finds out at the first request.
+
+    Raises:
+        ValueError: It has one.
+    """
+    for route in router.routes:
+        if isinstance(route, IncludedRouter):
+            refuse_repeated_parameters(prefix + route.include_context.prefix, route.original_router)
+        elif isinstance(route, PathRoute):
+            parse_path(prefix + (route.compiled_path or route.path), getattr(route, "endpoint", None))
 
 
 def _names_more(child_scope: Scope, other: Scope) -> bool:
