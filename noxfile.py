@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import nox
 
 nox.options.sessions = ["lint", "types", "rust", "tests"]
@@ -48,15 +46,15 @@ def rust(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """pytest; arguments are handed on."""
     install(session, "tests/requirements.txt")
-    session.run("python", "-P", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *session.posargs, env={"PYTHONSAFEPATH": "1"})
 
 
 @nox.session
 def conformance(session: nox.Session) -> None:
     """The comparisons with fastapi and the properties, searched for much longer than in the tests."""
     install(session, "tests/requirements.txt")
-    command = ["python", "-P", "-m", "pytest", "tests/conformance", "tests/property", *session.posargs]
-    session.run(*command, env={**os.environ, "HYPOTHESIS_PROFILE": "long"})
+    command = ["python", "-m", "pytest", "tests/conformance", "tests/property", *session.posargs]
+    session.run(*command, env={"PYTHONSAFEPATH": "1", "HYPOTHESIS_PROFILE": "long"})
 
 
 @nox.session
