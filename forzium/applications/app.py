@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack
 
 from typing_extensions import deprecated
 
 from forzium import applications
-from forzium.applications.base import AppType, Starlette, stacked
+from forzium.applications.base import Starlette, stacked
 from forzium.datastructures import Default, State
 from forzium.exceptions import (
     FastAPIDeprecationWarning,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FastAPI", "ForziumApp"]
 
+_AppType = TypeVar("_AppType", bound="ForziumApp")
 _Decorator: TypeAlias = Callable[[DecoratedCallable], DecoratedCallable]
 
 
@@ -84,7 +85,7 @@ class ForziumApp(Starlette):
     router: APIRouter
 
     def __init__(
-        self: AppType,
+        self: _AppType,
         *,
         telemetry: TelemetryConfig | None = None,
         debug: bool = False,
@@ -108,7 +109,7 @@ class ForziumApp(Starlette):
         | None = None,
         on_startup: Sequence[Callable[[], Any]] | None = None,
         on_shutdown: Sequence[Callable[[], Any]] | None = None,
-        lifespan: Lifespan[AppType] | None = None,
+        lifespan: Lifespan[_AppType] | None = None,
         terms_of_service: str | None = None,
         contact: dict[str, str | Any] | None = None,
         license_info: dict[str, str | Any] | None = None,

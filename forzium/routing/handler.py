@@ -148,7 +148,8 @@ def get_request_handler(
     )
 
     async def app(request: Request) -> Response:  # a coroutine function, for those who ask
-        return await native(request)
+        response: Response = await native(request)
+        return response
 
     return app
 
