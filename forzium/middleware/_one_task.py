@@ -18,7 +18,7 @@ Two coroutines of one task share its stack of cancel scopes, and only one of the
 import contextvars
 import sys
 from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
     from forzium.types import ASGIApp, Send
 
-    Dispatch = Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]
+    class HTTPMiddleware(Protocol):
+        app: ASGIApp
+        dispatch_func: Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]
 
 
 def where() -> "tuple[asyncio.Task[Any], Any] | None":
@@ -96,8 +98,7 @@ class OneTask:
     """One request through an http middleware; awaiting it does all there is to do.
 
     Args:
-        app: The application below the middleware.
-        dispatch: The middleware's function.
+        middleware: The application below it and its function are used.
         request: What the function is called with.
         send: Where the response goes.
         here: The current task and cancel scope, from `where`.
@@ -105,14 +106,12 @@ class OneTask:
 
     def __init__(
         self,
-        app: "ASGIApp",
-        dispatch: "Dispatch",
+        middleware: "HTTPMiddleware",
         request: CachedRequest,
         send: "Send",
         here: "tuple[asyncio.Task[Any], Any]",
     ) -> None:
-        self.app = app
-        self.dispatch = dispatch
+        self.middleware = middleware
         self.request = request
         self.send = send
         self.here = here
@@ -128,19 +127,29 @@ class OneTask:
         self.is_interrupted = False
 
     async def _dispatch(self) -> None:
-        response = await self.dispatch(self.request, self._call_next)
+        response = await self.middleware.dispatch_func(self.request, self._call_next)
         await response(self.request.scope, self.request.wrapped_receive, self.send)
 
     async def _call_next(self, request: Request) -> Response:
         if where() == self.here:
-            run = RestOfChain(self.app, self.request, self.send, self)
+            run = RestOfChain(self.middleware.app, self.request, self.send, self)
             self.runs.append(run)
             await hand_over(self)
         else:
-            run = RestOfChain(self.app, self.request, self.send)
+            run = RestOfChain(self.middleware.app, self.request, self.send)
             self.runs.append(run)
             self._give_task(run)
-        return await run.response()
+        try:
+            return await run.response()
+        except BaseException:
+            # Nobody will have the response of a run that `dispatch` has stopped waiting for, at a deadline for one.
+            self._abandon(run)
+            raise
+
+    def _abandon(self, run: RestOfChain) -> None:
+        companion = self.companions.get(run)
+        if companion is not None:
+            companion.scope.cancel()
 
     # For a run: what it may do.
 
@@ -237,6 +246,8 @@ class OneTask:
             if self.error is not None:
                 companion.scope.cancel()
             yield from companion.join().__await__()
+            if companion.scope.cancel_called and not isinstance(run.error, Exception):
+                run.error = None
         elif run.ended:
             pass
         elif self.error is None:
@@ -246,17 +257,15 @@ class OneTask:
             yield from run.go_on()
         elif isinstance(self.error, Exception):
             yield from run.go_on(ResponseDiscarded())
+            if isinstance(run.error, ResponseDiscarded):
+                run.error = None
         else:
             yield from run.go_on(self.error)
 
     def _raise(self) -> None:
         runs, self.runs = self.runs, []
         self.companions.clear()
-        unseen = [
-            run.error
-            for run in runs
-            if run.error is not None and not run.error_raised and not isinstance(run.error, ResponseDiscarded)
-        ]
+        unseen = [run.error for run in runs if run.error is not None and not run.error_raised]
         if self.error is not None:
             if not isinstance(self.error, Exception):
                 for error in unseen:

@@ -325,7 +325,7 @@ class RestOfChain:
             raise error from cause
         assert start["type"] == _START
         self.adopt_variables()
-        return StreamedResponse.from_start(start, self.body(), self.info)
+        return StreamedResponse.of_run(self, start)
 
     async def _first_message(self) -> "Message":
         while self.start is None:
@@ -369,7 +369,11 @@ def _body_comes_at_once(start: "Message") -> bool:
 
 
 class StreamedResponse(Response):
-    """What `call_next` returns: status and headers that may be changed, and a body that is still being made."""
+    """What `call_next` returns: status and headers that may be changed, and a body that is still being made.
+
+    Attributes:
+        body_iterator: Gives the pieces of the body; may be replaced.
+    """
 
     def __init__(
         self,
@@ -387,22 +391,50 @@ class StreamedResponse(Response):
         self.background = None
 
     @classmethod
-    def from_start(
-        cls, start: "Message", content: AsyncContentStream, info: Mapping[str, Any] | None
-    ) -> "StreamedResponse":
-        """Make the response that the application has started, its headers as they are."""
+    def of_run(cls, run: RestOfChain, start: "Message") -> "StreamedResponse":
+        """Make the response that a run has started, its headers as they are."""
         response = cls.__new__(cls)
-        response.info = info
-        response.body_iterator = content
+        response.info = run.info
+        response._run = run
         response.status_code = start["status"]
         response.raw_headers = start.get("headers", [])
         response.background = None
         return response
 
+    _run: RestOfChain | None = None
+    _iterator: AsyncContentStream | None = None
+
+    @property
+    def body_iterator(self) -> AsyncContentStream:
+        if self._iterator is None:
+            assert self._run is not None
+            self._iterator = self._run.body()
+        return self._iterator
+
+    @body_iterator.setter
+    def body_iterator(self, content: AsyncContentStream) -> None:
+        self._iterator = content
+
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if self.info is not None:
             await send({"type": "http.response.debug", "info": self.info})
         await send({"type": _START, "status": self.status_code, "headers": self.raw_headers})
+        chunk = None if self._iterator is not None or self._run is None else self._run.only_chunk
+        if isinstance(chunk, bytes):
+            await self._send_whole(chunk, send)
+        else:
+            await self._send_pieces(send)
+        if self.background:
+            await self.background()
+
+    async def _send_whole(self, body: bytes, send: "Send") -> None:
+        """Send a body that nobody has looked at; to another middleware of this kind in one piece, as it came."""
+        if body and not isinstance(getattr(send, "__self__", None), RestOfChain):
+            await send({"type": _BODY, "body": body, "more_body": True})
+            body = b""
+        await send({"type": _BODY, "body": body, "more_body": False})
+
+    async def _send_pieces(self, send: "Send") -> None:
         ended_by_message = False
         async for chunk in self.body_iterator:
             if isinstance(chunk, dict):
@@ -412,5 +444,3 @@ class StreamedResponse(Response):
                 await send({"type": _BODY, "body": chunk, "more_body": True})
         if not ended_by_message:
             await send({"type": _BODY, "body": b"", "more_body": False})
-        if self.background:
-            await self.background()

@@ -13,6 +13,8 @@ Source: `starlette.middleware.base`. There context variables flow in only, and t
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from anyio import CancelScope
+
 from forzium._utils import create_collapsing_task_group
 from forzium.middleware._one_task import OneTask, where
 from forzium.middleware._rest_of_chain import CachedRequest, RestOfChain, Steps, StreamedResponse
@@ -55,7 +57,7 @@ class BaseHTTPMiddleware:
         if here is None:
             await self._apart(request, send)
         else:
-            await OneTask(self.app, self.dispatch_func, request, send, here)
+            await OneTask(self, request, send, here)
 
     async def _apart(self, request: CachedRequest, send: "Send") -> None:
         """Do the same with a task group, where nothing is known about tasks."""
@@ -65,8 +67,14 @@ class BaseHTTPMiddleware:
         async def call_next(_: Request) -> Response:
             run = RestOfChain(self.app, request, send)
             runs.append(run)
-            tasks.start_soon(_go_on, run)
-            return await run.response()
+            scope = CancelScope()
+            tasks.start_soon(_go_on, run, scope)
+            try:
+                return await run.response()
+            except BaseException:
+                # Nobody will have the response of a run that `dispatch` has stopped waiting for.
+                scope.cancel()
+                raise
 
         try:
             async with create_collapsing_task_group() as tasks:
@@ -91,7 +99,9 @@ class BaseHTTPMiddleware:
         raise NotImplementedError()
 
 
-async def _go_on(run: RestOfChain) -> None:
-    await Steps(run.go_on())
-    if run.error is not None and not isinstance(run.error, Exception):
-        raise run.error
+async def _go_on(run: RestOfChain, scope: CancelScope) -> None:
+    with scope:
+        await Steps(run.go_on())
+        if run.error is not None and not isinstance(run.error, Exception):
+            error, run.error = run.error, None
+            raise error
