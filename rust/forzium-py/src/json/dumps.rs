@@ -6,9 +6,7 @@
 //!
 //! After every value stands a comma; a container's end takes the place of the last one, and so does the document's.
 
-use std::cell::Cell;
 use std::ffi::c_int;
-use std::fmt::Write as _;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -17,11 +15,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyNotImplemented, PyString, PyTuple};
 use pyo3::{ffi, intern};
 
+use super::entries::Walk;
 use super::escape;
 use super::failed::{Failed, OrFailed};
-use super::output::{Output, SMALL};
+use super::output::{Cursor, Output, SMALL, Written};
 use super::turns::Turns;
 use super::{float, integer};
+
+/// Items of a long container between two looks at the clock.
+const STRETCH: ffi::Py_ssize_t = 256;
 
 /// Containers within each other that are written here: as many as Python's own default limit allows. Each takes some
 /// 250 bytes of the native stack, so all of them fit into the smallest that threads have (512 kB on macOS).
@@ -49,9 +51,11 @@ pub enum Rules<'a, 'py> {
 /// the hooks raise.
 pub fn dumps<'py>(py: Python<'py>, obj: &Bound<'py, PyAny>, rules: Rules<'_, 'py>) -> PyResult<Py<PyBytes>> {
     let mut small = [MaybeUninit::uninit(); SMALL];
-    let mut writing = Writing::new(py, Output::bytes(&mut small), rules);
-    writing.document(obj).map_err(|failed| failed.take(py))?;
-    Ok(writing.output.finish_bytes(py)?.unbind())
+    let (output, cursor) = Output::bytes(&mut small);
+    let mut open = [MaybeUninit::uninit(); MAX_DEPTH];
+    let mut writing = Writing::new(py, output, &mut open, rules);
+    let end = writing.document(cursor, obj).map_err(|failed| failed.take(py))?;
+    Ok(writing.output.finish_bytes(py, end)?.unbind())
 }
 
 /// As [`dumps`], appended to `buffer`; after an error `buffer` is as it was.
@@ -65,156 +69,255 @@ pub fn dumps_into<'py>(
     buffer: &mut Vec<u8>,
 ) -> PyResult<()> {
     let before = buffer.len();
-    let mut writing = Writing::new(py, Output::vec(buffer), rules);
-    let result = writing.document(obj);
-    if result.is_err() {
-        writing.output.truncate(before);
-    }
-    writing.output.finish_vec();
-    result.map_err(|failed| failed.take(py))
-}
-
-/// A container that is being written, and the one it is in. They stand on the native stack, whose depth is limited.
-struct Link<'l> {
-    above: Option<&'l Link<'l>>,
-    /// What the user sees at this place.
-    object: *mut ffi::PyObject,
-    /// Where the walk is, for messages.
-    at: Cell<At>,
-}
-
-#[derive(Clone, Copy)]
-enum At {
-    /// At this index.
-    Index(ffi::Py_ssize_t),
-    /// After this position of `PyDict_Next`.
-    Entry(ffi::Py_ssize_t),
-    /// At this item of a mapping: a list of (key, value) tuples that is alive, and an index.
-    Item(*mut ffi::PyObject, ffi::Py_ssize_t),
-    /// A hook gave another object, which is being written in its place.
-    Replaced,
-}
-
-/// A reference that is held while a container is walked: others may run meanwhile, and drop theirs.
-struct Held(*mut ffi::PyObject);
-
-impl Held {
-    /// # Safety
-    /// `object` is alive, and the GIL is held now and when this is dropped.
-    #[inline(always)]
-    unsafe fn new(object: *mut ffi::PyObject) -> Self {
-        // SAFETY: as the contract says.
-        unsafe { ffi::Py_INCREF(object) };
-        Self(object)
+    let (output, cursor) = Output::vec(buffer);
+    let mut open = [MaybeUninit::uninit(); MAX_DEPTH];
+    let mut writing = Writing::new(py, output, &mut open, rules);
+    match writing.document(cursor, obj) {
+        Ok(end) => {
+            writing.output.finish_vec(end);
+            Ok(())
+        }
+        Err(failed) => {
+            drop(writing);
+            buffer.truncate(before);
+            Err(failed.take(py))
+        }
     }
 }
 
-impl Drop for Held {
-    #[inline(always)]
-    fn drop(&mut self) {
-        // SAFETY: the reference is ours; the GIL is held (contract of `new`).
-        unsafe { ffi::Py_DECREF(self.0) };
-    }
+/// The containers that are open, from the outermost inwards.
+///
+/// A container is kept alive by the one it is in, and the outermost by the caller, as long as nobody else can run. Taking
+/// a reference to each would write to every object that is read; so references are taken ([`Writing::hold`]) only just
+/// before others can run, and then to all that are open.
+type Open = [MaybeUninit<*mut ffi::PyObject>; MAX_DEPTH];
+
+/// What is wrong with a value. The message is made when the path to it is known: on the way up, each container adds the
+/// step that led to it.
+enum Wrong {
+    NotFinite(f64),
+    /// Python's own error, which is set.
+    Surrogate,
+    /// The name of a type that JSON has no form for.
+    Value(String),
+    /// The name of a type that a key cannot have.
+    Key(String),
+    /// A list or dictionary that another thread changed.
+    Changed(&'static str),
+    Circular,
 }
 
-type Written = Result<(), Failed>;
+/// A message in the making.
+struct Report {
+    wrong: Wrong,
+    /// The steps from the value outwards.
+    steps: Vec<String>,
+}
+
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
-type Above<'l> = Option<&'l Link<'l>>;
 
 struct Writing<'a, 'v, 'py> {
     py: Python<'py>,
     output: Output<'v>,
-    rules: Rules<'a, 'py>,
-    /// Containers that are open.
-    depth: usize,
     turns: Turns,
+    rules: Rules<'a, 'py>,
+    /// Those at a depth below the current one are set.
+    open: &'v mut Open,
+    /// How many of them, counted from the outermost, are owned references.
+    held: usize,
+    /// Objects for which a hook gave another one, which is being written.
+    replaced: Vec<*mut ffi::PyObject>,
+    /// With `Failed`, either a report or a Python exception that is set.
+    report: Option<Report>,
+}
+
+impl Drop for Writing<'_, '_, '_> {
+    fn drop(&mut self) {
+        self.release(0);
+    }
 }
 
 impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
-    fn new(py: Python<'py>, output: Output<'v>, rules: Rules<'a, 'py>) -> Self {
-        Self { py, output, rules, depth: 0, turns: Turns::writing() }
+    fn new(py: Python<'py>, output: Output<'v>, open: &'v mut Open, rules: Rules<'a, 'py>) -> Self {
+        Self { py, output, turns: Turns::writing(), rules, open, held: 0, replaced: Vec::new(), report: None }
     }
 
-    fn document(&mut self, obj: &Bound<'py, PyAny>) -> Written {
-        let plain = !matches!(self.rules, Rules::Jsonable { .. });
+    /// A container at `depth` is opened.
+    #[inline(always)]
+    fn enter(&mut self, depth: usize, object: *mut ffi::PyObject) {
+        self.open[depth].write(object);
+    }
+
+    /// The container at `depth` was written.
+    #[inline(always)]
+    fn leave(&mut self, depth: usize) {
+        if self.held > depth {
+            self.release(depth);
+        }
+    }
+
+    /// Takes references to the containers that are open above `depth`. To be called before Python code or another thread
+    /// can run.
+    #[cold]
+    #[inline(never)]
+    fn hold(&mut self, depth: usize) {
+        while self.held < depth {
+            // SAFETY: containers above `depth` are entered, and alive: nobody else has run since they were, or they are
+            // held already.
+            unsafe { ffi::Py_INCREF(self.open[self.held].assume_init()) };
+            self.held += 1;
+        }
+    }
+
+    /// Gives the references from `depth` on back.
+    #[cold]
+    #[inline(never)]
+    fn release(&mut self, depth: usize) {
+        while self.held > depth {
+            self.held -= 1;
+            // SAFETY: the reference was taken in `hold`, and is given back once.
+            unsafe { ffi::Py_DECREF(self.open[self.held].assume_init()) };
+        }
+    }
+
+    /// Counts values; now and then lets others run, while the containers above `depth` are held. True if they could.
+    #[inline(always)]
+    fn spend(&mut self, depth: usize, count: ffi::Py_ssize_t) -> bool {
+        if self.turns.has(count as u32) { false } else { self.turn(depth) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn turn(&mut self, depth: usize) -> bool {
+        self.hold(depth);
+        self.turns.look(self.py)
+    }
+
+    fn document(&mut self, cursor: Cursor, obj: &Bound<'py, PyAny>) -> Written {
         // SAFETY: `obj` is a live object and stays borrowed for the call.
-        unsafe { self.value(obj.as_ptr(), plain, None)? };
-        self.output.take_back(b',');
-        Ok(())
+        let written = unsafe {
+            if matches!(self.rules, Rules::Jsonable { .. }) {
+                self.value::<false>(cursor, obj.as_ptr(), 0)
+            } else {
+                self.value::<true>(cursor, obj.as_ptr(), 0)
+            }
+        };
+        match written {
+            Ok(end) => Ok(self.output.without_comma(end)),
+            Err(failed) => Err(self.explained(failed)),
+        }
     }
 
-    /// Writes any value, and a comma.
+    /// Writes any value, and a comma. `PLAIN`: whatever the rules say.
     ///
     /// # Safety
     /// `object` is alive until the next time Python code or another thread can run.
     #[inline(always)]
-    unsafe fn value(&mut self, object: *mut ffi::PyObject, plain: bool, above: Above<'_>) -> Written {
+    unsafe fn value<const PLAIN: bool>(&mut self, cursor: Cursor, object: *mut ffi::PyObject, depth: usize) -> Written {
         // SAFETY: `object` is alive (contract), and each branch hands it on with the type it was just found to have.
         unsafe {
             let class = ffi::Py_TYPE(object);
             if class == &raw mut ffi::PyUnicode_Type {
-                self.string(object, b',', above)
+                self.string(cursor, object, b',')
             } else if class == &raw mut ffi::PyLong_Type {
-                self.integer(object)
+                self.integer(cursor, object, b',')
             } else if class == &raw mut ffi::PyFloat_Type {
-                self.float(ffi::PyFloat_AS_DOUBLE(object), above)
-            } else if object == ffi::Py_None() {
-                self.output.constant(b"null,")
-            } else if object == ffi::Py_True() {
-                self.output.constant(b"true,")
-            } else if object == ffi::Py_False() {
-                self.output.constant(b"false,")
+                self.float(cursor, ffi::PyFloat_AS_DOUBLE(object), b',')
             } else if class == &raw mut ffi::PyDict_Type {
-                if plain { self.dict::<true>(object, above) } else { self.dict::<false>(object, above) }
+                self.dict::<PLAIN>(cursor, object, depth)
             } else if class == &raw mut ffi::PyList_Type {
-                self.sequence::<true>(object, object, plain, above)
-            } else if class == &raw mut ffi::PyTuple_Type {
-                self.sequence::<false>(object, object, plain, above)
+                self.list::<PLAIN>(cursor, object, depth)
+            } else if object == ffi::Py_None() {
+                self.output.constant(cursor, b"null,")
+            } else if object == ffi::Py_True() {
+                self.output.constant(cursor, b"true,")
+            } else if object == ffi::Py_False() {
+                self.output.constant(cursor, b"false,")
             } else {
-                self.other(&Bound::from_borrowed_ptr(self.py, object), plain, above)
+                self.other::<PLAIN>(cursor, object, depth)
             }
         }
     }
 
-    /// Writes a list (`LIST`) or a tuple, which the user sees as `shown`.
+    /// Writes a list.
     ///
     /// # Safety
-    /// `object` is alive and of that type, `shown` is alive as long as it.
+    /// `object` is a live list.
     #[inline(never)]
-    unsafe fn sequence<const LIST: bool>(
+    unsafe fn list<const PLAIN: bool>(
         &mut self,
+        mut cursor: Cursor,
         object: *mut ffi::PyObject,
-        shown: *mut ffi::PyObject,
-        plain: bool,
-        above: Above<'_>,
+        depth: usize,
     ) -> Written {
-        if self.depth >= MAX_DEPTH {
-            // SAFETY: `shown` is alive (contract).
-            return unsafe { self.deeper(shown, plain, above) };
+        if depth >= MAX_DEPTH {
+            // SAFETY: `object` is alive (contract).
+            return unsafe { self.deeper::<PLAIN>(cursor, object) };
         }
-        self.depth += 1;
-        // SAFETY: `object` is held for the call. An index is used only after it was compared with the size the container
-        // has now, with nothing run in between; `item` is in the container when it is given to `value`.
+        // SAFETY: `object` is held for the call. An index is used only after it was compared with the size the list has
+        // now, with nothing run in between; `item` is in the list when it is given to `value`.
         unsafe {
-            let _held = Held::new(object);
-            let link = Link { above, object: shown, at: Cell::new(At::Index(0)) };
-            let length = if LIST { ffi::PyList_GET_SIZE(object) } else { ffi::PyTuple_GET_SIZE(object) };
-            self.output.push(b'[')?;
+            self.enter(depth, object);
+            let length = ffi::PyList_GET_SIZE(object);
+            cursor = self.output.constant(cursor, b"[")?;
             let mut position = 0;
-            while position < length {
-                let item =
-                    if LIST { ffi::PyList_GET_ITEM(object, position) } else { ffi::PyTuple_GET_ITEM(object, position) };
-                link.at.set(At::Index(position));
+            while position < ffi::PyList_GET_SIZE(object) {
+                let item = ffi::PyList_GET_ITEM(object, position);
+                if position + 1 < ffi::PyList_GET_SIZE(object) {
+                    prefetch(ffi::PyList_GET_ITEM(object, position + 1));
+                }
+                cursor = match self.value::<PLAIN>(cursor, item, depth + 1) {
+                    Ok(cursor) => cursor,
+                    Err(failed) => return Err(self.at_index(position, failed)),
+                };
                 position += 1;
-                self.value(item, plain, Some(&link))?;
-                self.turns.tick(self.py);
-                if LIST && ffi::PyList_GET_SIZE(object) != length {
-                    return Err(self.changed("list", above));
+                if position % STRETCH == 0 && self.spend(depth + 1, STRETCH) && ffi::PyList_GET_SIZE(object) != length {
+                    break;
                 }
             }
+            self.spend(depth + 1, 1 + position % STRETCH);
+            if position != length || ffi::PyList_GET_SIZE(object) != length {
+                return Err(self.wrong(Wrong::Changed("list")));
+            }
+            self.leave(depth);
+            self.output.close(cursor, b']', length != 0)
         }
-        self.depth -= 1;
-        self.output.close(b']')
+    }
+
+    /// Writes a tuple.
+    ///
+    /// # Safety
+    /// `object` is a live tuple.
+    #[inline(never)]
+    unsafe fn tuple<const PLAIN: bool>(
+        &mut self,
+        mut cursor: Cursor,
+        object: *mut ffi::PyObject,
+        depth: usize,
+    ) -> Written {
+        if depth >= MAX_DEPTH {
+            // SAFETY: `object` is alive (contract).
+            return unsafe { self.deeper::<PLAIN>(cursor, object) };
+        }
+        // SAFETY: `object` is held for the call, and a tuple does not change.
+        unsafe {
+            self.enter(depth, object);
+            let length = ffi::PyTuple_GET_SIZE(object);
+            cursor = self.output.constant(cursor, b"[")?;
+            for position in 0..length {
+                let item = ffi::PyTuple_GET_ITEM(object, position);
+                cursor = match self.value::<PLAIN>(cursor, item, depth + 1) {
+                    Ok(cursor) => cursor,
+                    Err(failed) => return Err(self.at_index(position, failed)),
+                };
+                if position % STRETCH == STRETCH - 1 {
+                    self.spend(depth + 1, STRETCH);
+                }
+            }
+            self.spend(depth + 1, 1 + length % STRETCH);
+            self.leave(depth);
+            self.output.close(cursor, b']', length != 0)
+        }
     }
 
     /// Writes a dict.
@@ -222,82 +325,102 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     /// # Safety
     /// `object` is a live dict.
     #[inline(never)]
-    unsafe fn dict<const PLAIN: bool>(&mut self, object: *mut ffi::PyObject, above: Above<'_>) -> Written {
-        if self.depth >= MAX_DEPTH {
+    unsafe fn dict<const PLAIN: bool>(
+        &mut self,
+        mut cursor: Cursor,
+        object: *mut ffi::PyObject,
+        depth: usize,
+    ) -> Written {
+        if depth >= MAX_DEPTH {
             // SAFETY: `object` is alive (contract).
-            return unsafe { self.deeper(object, PLAIN, above) };
+            return unsafe { self.deeper::<PLAIN>(cursor, object) };
         }
-        self.depth += 1;
-        let begin = self.output.len();
-        // SAFETY: `object` is held for the call. `PyDict_Next` checks its position against the dict as it is now, so a
-        // dict changed meanwhile is at worst walked wrongly; that is noticed. Key and value are in the dict when they
-        // are used; where Python code may run in between (a key that is no exact `str`), both are held.
+        let begin = self.output.count(cursor);
+        // SAFETY: `object` is held for the call. The walk goes over the dict as it is now, so one changed meanwhile is at
+        // worst walked wrongly; that is noticed. Key and value are in the dict when they are used; where Python code may
+        // run in between (a key that is no exact `str`), both are held.
         unsafe {
-            let _held = Held::new(object);
-            let link = Link { above, object, at: Cell::new(At::Entry(0)) };
+            self.enter(depth, object);
             let length = (*object.cast::<ffi::PyDictObject>()).ma_used;
-            self.output.push(b'{')?;
-            let mut position = 0;
-            let mut key: *mut ffi::PyObject = ptr::null_mut();
-            let mut value: *mut ffi::PyObject = ptr::null_mut();
-            while ffi::PyDict_Next(object, &raw mut position, &raw mut key, &raw mut value) != 0 {
-                link.at.set(At::Entry(position));
-                if ffi::Py_TYPE(key) == &raw mut ffi::PyUnicode_Type {
-                    if !PLAIN && is_sqlalchemy_state(key) {
-                        continue;
+            let mut some = PLAIN && length != 0;
+            cursor = self.output.constant(cursor, b"{")?;
+            let mut walk = Walk::new(object);
+            while let Some((key, value)) = walk.next() {
+                let written = if ffi::Py_TYPE(key) == &raw mut ffi::PyUnicode_Type {
+                    if !PLAIN {
+                        if is_sqlalchemy_state(key) {
+                            continue;
+                        }
+                        some = true;
                     }
-                    self.string(key, b':', Some(&link))?;
-                    self.value(value, PLAIN, Some(&link))?;
+                    match self.string(cursor, key, b':') {
+                        Ok(cursor) => self.value::<PLAIN>(cursor, value, depth + 1),
+                        Err(failed) => Err(failed),
+                    }
                 } else if PLAIN || ffi::PyLong_CheckExact(key) != 0 {
+                    some = true;
                     let value = Bound::from_borrowed_ptr(self.py, value);
-                    self.other_key(&Bound::from_borrowed_ptr(self.py, key), Some(&link))?;
-                    self.value(value.as_ptr(), PLAIN, Some(&link))?;
+                    match self.other_key(cursor, &Bound::from_borrowed_ptr(self.py, key)) {
+                        Ok(cursor) => self.value::<PLAIN>(cursor, value.as_ptr(), depth + 1),
+                        Err(failed) => Err(failed),
+                    }
                 } else {
                     // A key that is not for us: what was written is forgotten, the encoder decides.
-                    self.output.truncate(begin);
-                    self.depth -= 1;
-                    return self.other(&Bound::from_borrowed_ptr(self.py, object), false, above);
+                    let cursor = self.output.back_to(begin, cursor);
+                    return self.other::<false>(cursor, object, depth);
+                };
+                cursor = match written {
+                    Ok(cursor) => cursor,
+                    Err(failed) => return Err(self.at_entry(object, depth, walk.position(), failed)),
+                };
+                if walk.position() % STRETCH == 0 {
+                    self.spend(depth + 1, STRETCH);
                 }
-                self.turns.tick(self.py);
                 if (*object.cast::<ffi::PyDictObject>()).ma_used != length {
-                    return Err(self.changed("dictionary", above));
+                    return Err(self.wrong(Wrong::Changed("dictionary")));
                 }
             }
+            self.spend(depth + 1, 1 + walk.position() % STRETCH);
+            self.leave(depth);
+            self.output.close(cursor, b'}', some)
         }
-        self.depth -= 1;
-        self.output.close(b'}')
     }
 
     /// Writes the items of a mapping that is not exactly a dict.
     #[cold]
-    fn items(&mut self, object: &Bound<'py, PyAny>, plain: bool, above: Above<'_>) -> Written {
+    fn items<const PLAIN: bool>(&mut self, mut cursor: Cursor, object: &Bound<'py, PyAny>, depth: usize) -> Written {
         let py = self.py;
-        // SAFETY: `object` is held by the reference.
-        unsafe {
-            if self.depth >= MAX_DEPTH {
-                return self.deeper(object.as_ptr(), plain, above);
-            }
+        if depth >= MAX_DEPTH {
+            // SAFETY: `object` is held by the reference.
+            return unsafe { self.deeper::<PLAIN>(cursor, object.as_ptr()) };
         }
-        self.depth += 1;
+        self.enter(depth, object.as_ptr());
+        self.hold(depth + 1);
         // SAFETY: as above; the call returns a new list, or null with an exception set.
         let items = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyMapping_Items(object.as_ptr())) }.or_failed(py)?;
-        let list = items.as_ptr();
-        let link = Link { above, object: object.as_ptr(), at: Cell::new(At::Item(list, 0)) };
-        self.output.push(b'{')?;
-        for (index, pair) in items.cast::<PyList>().map_err(PyErr::from).or_failed(py)?.iter().enumerate() {
-            link.at.set(At::Item(list, index as ffi::Py_ssize_t));
+        let items = items.cast_into::<PyList>().map_err(PyErr::from).or_failed(py)?;
+        cursor = self.output.constant(cursor, b"{")?;
+        let mut some = false;
+        for pair in items.iter() {
+            // A key's `repr` or a hook may have run: the items are ours, and so are key and value now.
             let Ok((key, value)) =
                 pair.cast_into::<PyTuple>().map_err(PyErr::from).and_then(|pair| pair.extract::<Pair<'_>>())
             else {
                 return Err(Failed::with(py, PyValueError::new_err("items must return 2-tuples")));
             };
-            self.other_key(&key, Some(&link))?;
             // SAFETY: the value is held by `value`.
-            unsafe { self.value(value.as_ptr(), plain, Some(&link))? };
-            self.turns.tick(py);
+            let written = self
+                .other_key(cursor, &key)
+                .and_then(|cursor| unsafe { self.value::<PLAIN>(cursor, value.as_ptr(), depth + 1) });
+            cursor = match written {
+                Ok(cursor) => cursor,
+                Err(failed) => return Err(self.at_key(Some(&key), failed)),
+            };
+            self.spend(depth + 1, 1);
+            some = true;
         }
-        self.depth -= 1;
-        self.output.close(b'}')
+        self.leave(depth);
+        self.output.close(cursor, b'}', some)
     }
 
     /// A container deeper than the native stack is used for: the standard library writes it, or says what is wrong with
@@ -306,11 +429,11 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     /// # Safety
     /// `object` is alive.
     #[cold]
-    unsafe fn deeper(&mut self, object: *mut ffi::PyObject, plain: bool, above: Above<'_>) -> Written {
+    unsafe fn deeper<const PLAIN: bool>(&mut self, cursor: Cursor, object: *mut ffi::PyObject) -> Written {
         let py = self.py;
-        if matches!(self.rules, Rules::Jsonable { .. }) && !plain {
-            let message = "maximum recursion depth exceeded while encoding a JSON object";
-            return Err(Failed::with(py, PyRecursionError::new_err(message)));
+        self.hold(MAX_DEPTH);
+        if !PLAIN {
+            return Err(self.too_deep());
         }
         let default = match self.rules {
             Rules::Plain { default, .. } | Rules::Pydantic { default } => default,
@@ -320,48 +443,64 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         let object = unsafe { Bound::from_borrowed_ptr(py, object) };
         let text = by_python(&object, default).or_failed(py)?;
         let text = text.cast_into::<PyString>().map_err(PyErr::from).or_failed(py)?;
-        match text.to_str() {
-            Ok(text) => self.output.extend(text.as_bytes())?,
+        let text = match text.to_str() {
+            Ok(text) => text,
             Err(error) => {
                 error.restore(py);
-                return Err(self.surrogate(above));
+                return Err(self.wrong(Wrong::Surrogate));
             }
-        }
-        self.output.push(b',')
+        };
+        let cursor = self.output.extend(cursor, text.as_bytes())?;
+        self.output.constant(cursor, b",")
     }
 
-    /// Everything that is not exactly a builtin type.
     #[cold]
+    fn too_deep(&self) -> Failed {
+        let message = "maximum recursion depth exceeded while encoding a JSON object";
+        Failed::with(self.py, PyRecursionError::new_err(message))
+    }
+
+    /// Everything that is not exactly one of the frequent builtin types.
+    ///
+    /// # Safety
+    /// `object` is alive.
     #[inline(never)]
-    fn other(&mut self, object: &Bound<'py, PyAny>, plain: bool, above: Above<'_>) -> Written {
-        if let (Rules::Jsonable { encoder }, false) = (self.rules, plain) {
-            let encoded = encoder.call1((object,)).or_failed(self.py)?;
-            return self.replaced(object, &encoded, above);
-        }
-        // SAFETY: `object` is held by the reference; every branch is guarded by the matching type check, and a list made
-        // here is held until it is written.
+    unsafe fn other<const PLAIN: bool>(&mut self, cursor: Cursor, object: *mut ffi::PyObject, depth: usize) -> Written {
+        // SAFETY: `object` is alive (contract), and held from here on; every branch is guarded by the matching type
+        // check, and a list made here is held until it is written.
         unsafe {
-            let raw = object.as_ptr();
+            if ffi::PyTuple_CheckExact(object) != 0 {
+                return self.tuple::<PLAIN>(cursor, object, depth);
+            }
+            let raw = object;
+            let object = &Bound::from_borrowed_ptr(self.py, object);
+            self.hold(depth);
+            if let (Rules::Jsonable { encoder }, false) = (self.rules, PLAIN) {
+                let encoded = encoder.call1((object,)).or_failed(self.py)?;
+                return self.replaced(cursor, object, &encoded, depth);
+            }
             if ffi::PyUnicode_Check(raw) != 0 {
-                self.string(raw, b',', above)
+                self.string(cursor, raw, b',')
             } else if ffi::PyLong_Check(raw) != 0 {
-                self.big_integer(raw)
+                self.big_integer(cursor, raw, b',')
             } else if ffi::PyFloat_Check(raw) != 0 {
-                self.float(ffi::PyFloat_AS_DOUBLE(raw), above)
+                self.float(cursor, ffi::PyFloat_AS_DOUBLE(raw), b',')
             } else if ffi::PyList_Check(raw) != 0 || ffi::PyTuple_Check(raw) != 0 {
                 // The subclass may iterate as it likes.
                 let list = Bound::from_owned_ptr_or_err(self.py, ffi::PySequence_List(raw)).or_failed(self.py)?;
-                self.sequence::<true>(list.as_ptr(), raw, plain, above)
+                // `list` outlives the call, and with it what is entered at `depth`.
+                self.list::<PLAIN>(cursor, list.as_ptr(), depth)
             } else if ffi::PyDict_Check(raw) != 0 {
-                self.items(object, plain, above)
+                self.items::<PLAIN>(cursor, object, depth)
             } else {
-                self.foreign(object, above)
+                self.foreign(cursor, object, depth)
             }
         }
     }
 
     /// An object JSON has no form for.
-    fn foreign(&mut self, object: &Bound<'py, PyAny>, above: Above<'_>) -> Written {
+    #[cold]
+    fn foreign(&mut self, cursor: Cursor, object: &Bound<'py, PyAny>, depth: usize) -> Written {
         let py = self.py;
         let (default, text) = match self.rules {
             Rules::Plain { default, foreign } => {
@@ -372,8 +511,8 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         };
         if let Some(text) = text {
             if let Ok(text) = text.cast::<PyBytes>() {
-                self.output.extend(text.as_bytes())?;
-                return self.output.push(b',');
+                let cursor = self.output.extend(cursor, text.as_bytes())?;
+                return self.output.constant(cursor, b",");
             }
             if !text.is_instance_of::<PyNotImplemented>() {
                 return Err(Failed::with(py, PyTypeError::new_err("expected the serializer to return bytes")));
@@ -381,72 +520,69 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         }
         if let Some(default) = default {
             let instead = default.call1((object,)).or_failed(py)?;
-            return self.replaced(object, &instead, above);
+            return self.replaced(cursor, object, &instead, depth);
         }
-        let name = object.get_type().name().or_failed(py)?;
-        let message =
-            format!("Object of type {} is not JSON serializable (at {})", name.to_string_lossy(), self.path(above));
-        Err(Failed::with(py, PyTypeError::new_err(message)))
+        let name = object.get_type().name().or_failed(py)?.to_string_lossy().into_owned();
+        Err(self.wrong(Wrong::Value(name)))
     }
 
-    /// Writes `instead` in the place of `object`; a link remembers it, so that hooks going in circles come to an end.
-    fn replaced(&mut self, object: &Bound<'py, PyAny>, instead: &Bound<'py, PyAny>, above: Above<'_>) -> Written {
-        let again = links(above).any(|link| matches!(link.at.get(), At::Replaced) && link.object == object.as_ptr());
-        if again {
-            let message = format!("Circular reference detected (at {})", self.path(above));
-            return Err(Failed::with(self.py, PyValueError::new_err(message)));
+    /// Writes `instead` in the place of `object`, which is remembered, so that hooks going in circles come to an end.
+    #[cold]
+    fn replaced(
+        &mut self,
+        cursor: Cursor,
+        object: &Bound<'py, PyAny>,
+        instead: &Bound<'py, PyAny>,
+        depth: usize,
+    ) -> Written {
+        if self.replaced.contains(&object.as_ptr()) {
+            return Err(self.wrong(Wrong::Circular));
         }
-        if self.depth >= MAX_DEPTH {
-            let message = "maximum recursion depth exceeded while encoding a JSON object";
-            return Err(Failed::with(self.py, PyRecursionError::new_err(message)));
+        if depth >= MAX_DEPTH {
+            return Err(self.too_deep());
         }
-        self.depth += 1;
-        let link = Link { above, object: object.as_ptr(), at: Cell::new(At::Replaced) };
-        // SAFETY: `instead` is held by its reference, and so is `object`, which the link names.
-        unsafe { self.value(instead.as_ptr(), true, Some(&link))? };
-        self.depth -= 1;
-        Ok(())
+        self.enter(depth, object.as_ptr());
+        self.replaced.push(object.as_ptr());
+        // SAFETY: `instead` is held by its reference.
+        let written = unsafe { self.value::<true>(cursor, instead.as_ptr(), depth + 1) };
+        self.replaced.pop();
+        self.leave(depth);
+        written
     }
 
     /// Writes a key that is no exact `str`, and the colon after it.
     #[cold]
     #[inline(never)]
-    fn other_key(&mut self, key: &Bound<'py, PyAny>, above: Above<'_>) -> Written {
+    fn other_key(&mut self, cursor: Cursor, key: &Bound<'py, PyAny>) -> Written {
         let raw = key.as_ptr();
         // SAFETY: `key` is held by the reference; the branches are guarded by the matching type checks.
         unsafe {
             if ffi::PyUnicode_Check(raw) != 0 {
-                return self.string(raw, b':', above);
+                return self.string(cursor, raw, b':');
             }
-            self.output.push(b'"')?;
-            if ffi::PyFloat_Check(raw) != 0 {
-                self.float(ffi::PyFloat_AS_DOUBLE(raw), above)?;
+            let cursor = self.output.constant(cursor, b"\"")?;
+            let cursor = if ffi::PyFloat_Check(raw) != 0 {
+                self.float(cursor, ffi::PyFloat_AS_DOUBLE(raw), b'"')?
             } else if raw == ffi::Py_True() {
-                self.output.constant(b"true,")?;
+                self.output.constant(cursor, b"true\"")?
             } else if raw == ffi::Py_False() {
-                self.output.constant(b"false,")?;
+                self.output.constant(cursor, b"false\"")?
             } else if raw == ffi::Py_None() {
-                self.output.constant(b"null,")?;
+                self.output.constant(cursor, b"null\"")?
             } else if ffi::PyLong_Check(raw) != 0 {
-                self.integer(raw)?;
+                self.integer(cursor, raw, b'"')?
             } else {
-                let name = key.get_type().name().or_failed(self.py)?;
-                let message = format!(
-                    "keys must be str, int, float, bool or None, not {} (in {})",
-                    name.to_string_lossy(),
-                    self.path(above.and_then(|link| link.above))
-                );
-                return Err(Failed::with(self.py, PyTypeError::new_err(message)));
-            }
+                let name = key.get_type().name().or_failed(self.py)?.to_string_lossy().into_owned();
+                return Err(self.wrong(Wrong::Key(name)));
+            };
+            self.output.constant(cursor, b":")
         }
-        self.output.take_back(b',');
-        self.output.constant(b"\":")
     }
 
     /// # Safety
     /// `object` is a live `str`.
     #[inline(always)]
-    unsafe fn string(&mut self, object: *mut ffi::PyObject, after: u8, above: Above<'_>) -> Written {
+    unsafe fn string(&mut self, cursor: Cursor, object: *mut ffi::PyObject, after: u8) -> Written {
         // SAFETY: `object` is a live `str` (contract); its characters or its UTF-8 form live as long as it does, nobody
         // else runs before they are copied, and both are valid UTF-8.
         unsafe {
@@ -457,35 +593,40 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
             } else {
                 let data = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length).cast::<u8>();
                 if data.is_null() {
-                    return Err(self.surrogate(above));
+                    return Err(self.wrong(Wrong::Surrogate));
                 }
                 data
             };
             let text = std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, length as usize));
-            escape::quoted(&mut self.output, text, after)
+            escape::quoted(&mut self.output, cursor, text, after)
         }
     }
 
     /// # Safety
     /// `object` is a live `int`.
     #[inline(always)]
-    unsafe fn integer(&mut self, object: *mut ffi::PyObject) -> Result<(), Failed> {
-        let mut overflow: c_int = 0;
+    unsafe fn integer(&mut self, cursor: Cursor, object: *mut ffi::PyObject, after: u8) -> Written {
         // SAFETY: `object` is a live `int` (contract).
-        let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow) };
-        if overflow != 0 {
-            // SAFETY: as above.
-            return unsafe { self.big_integer(object) };
-        }
-        self.output.reserve(integer::LONGEST + 1)?;
-        // SAFETY: `reserve` made room for the digits and the comma.
+        let value = match unsafe { integer::small(object) } {
+            Some(value) => value,
+            None => {
+                let mut overflow: c_int = 0;
+                // SAFETY: as above.
+                let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow) };
+                if overflow != 0 {
+                    // SAFETY: as above.
+                    return unsafe { self.big_integer(cursor, object, after) };
+                }
+                value
+            }
+        };
+        let cursor = self.output.reserve(cursor, integer::LONGEST + 1)?;
+        // SAFETY: `reserve` made room for the digits and the byte after them.
         unsafe {
-            let to = self.output.cursor();
-            let count = integer::write(to, value);
-            *to.add(count) = b',';
-            self.output.advance(count + 1);
+            let cursor = cursor.add(integer::write(cursor.as_ptr(), value));
+            cursor.write(after);
+            Ok(cursor.add(1))
         }
-        Ok(())
     }
 
     /// Any integer, as `int.__repr__` writes it, whatever a subclass thinks of that.
@@ -493,117 +634,149 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     /// # Safety
     /// `object` is a live `int`.
     #[cold]
-    unsafe fn big_integer(&mut self, object: *mut ffi::PyObject) -> Result<(), Failed> {
+    #[inline(never)]
+    unsafe fn big_integer(&mut self, cursor: Cursor, object: *mut ffi::PyObject, after: u8) -> Written {
         // SAFETY: `object` is a live `int` (contract); the call returns a new `str`, or null with an exception set.
         let text = unsafe { Bound::from_owned_ptr_or_err(self.py, ffi::PyNumber_ToBase(object, 10)) };
         let text = text.and_then(|text| Ok(text.cast_into::<PyString>()?)).or_failed(self.py)?;
-        self.output.extend(text.to_str().or_failed(self.py)?.as_bytes())?;
-        self.output.push(b',')
+        let cursor = self.output.extend(cursor, text.to_str().or_failed(self.py)?.as_bytes())?;
+        self.output.constant(cursor, &[after])
     }
 
     #[inline(always)]
-    fn float(&mut self, value: f64, above: Above<'_>) -> Written {
+    fn float(&mut self, cursor: Cursor, value: f64, after: u8) -> Written {
         if !value.is_finite() {
-            return Err(self.not_finite(value, above));
+            return Err(self.wrong(Wrong::NotFinite(value)));
         }
-        self.output.reserve(float::ROOM)?;
-        // SAFETY: `reserve` made room for the digits and the comma; `value` is finite.
+        let cursor = self.output.reserve(cursor, float::ROOM)?;
+        // SAFETY: `reserve` made room for the digits and the byte after them; `value` is finite.
         unsafe {
-            let to = self.output.cursor();
-            let count = float::write(to, value);
-            *to.add(count) = b',';
-            self.output.advance(count + 1);
+            let cursor = cursor.add(float::write(cursor.as_ptr(), value));
+            cursor.write(after);
+            Ok(cursor.add(1))
         }
-        Ok(())
+    }
+
+    /// Begins a report.
+    #[cold]
+    #[inline(never)]
+    fn wrong(&mut self, wrong: Wrong) -> Failed {
+        self.report = Some(Report { wrong, steps: Vec::new() });
+        Failed
     }
 
     #[cold]
-    fn not_finite(&self, value: f64, above: Above<'_>) -> Failed {
-        let name = if value.is_nan() {
-            "nan"
-        } else if value > 0.0 {
-            "inf"
-        } else {
-            "-inf"
+    #[inline(never)]
+    fn at_index(&mut self, index: ffi::Py_ssize_t, failed: Failed) -> Failed {
+        if let Some(report) = &mut self.report {
+            report.steps.push(format!("[{index}]"));
+        }
+        failed
+    }
+
+    /// # Safety
+    /// `dict` is a live dict, entered at `depth`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn at_entry(
+        &mut self,
+        dict: *mut ffi::PyObject,
+        depth: usize,
+        wanted: ffi::Py_ssize_t,
+        failed: Failed,
+    ) -> Failed {
+        if self.report.is_none() {
+            return failed;
+        }
+        self.hold(depth + 1);
+        let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the dict is alive (contract); a reference is taken to the borrowed key before anything else can run.
+        let key = unsafe {
+            loop {
+                if ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) == 0 {
+                    break None;
+                }
+                if position >= wanted {
+                    break Some(Bound::from_borrowed_ptr(self.py, key));
+                }
+            }
         };
-        let message = format!("Out of range float values are not JSON compliant: {name} (at {})", self.path(above));
-        Failed::with(self.py, PyValueError::new_err(message))
+        self.at_key(key.as_ref(), failed)
     }
 
-    /// Python's error about a lone surrogate, with the path added to its reason.
     #[cold]
-    fn surrogate(&self, above: Above<'_>) -> Failed {
-        let error = PyErr::fetch(self.py);
-        let value = error.value(self.py);
-        if value.is_instance_of::<PyUnicodeEncodeError>()
-            && let Ok(reason) = value.getattr("reason")
-        {
-            // The error stays good without its path.
-            let _ = value.setattr("reason", format!("{reason} (at {})", self.path(above)));
+    #[inline(never)]
+    fn at_key(&mut self, key: Option<&Bound<'py, PyAny>>, failed: Failed) -> Failed {
+        if let Some(report) = &mut self.report {
+            // A key that cannot be one is named by its type; the path is that of its dict.
+            if !(report.steps.is_empty() && matches!(report.wrong, Wrong::Key(_))) {
+                report.steps.push(key.map_or_else(|| String::from("[?]"), step));
+            } else {
+                report.steps.push(String::new());
+            }
         }
-        Failed::with(self.py, error)
+        failed
     }
 
+    /// Turns a report into the exception it is about.
     #[cold]
-    fn changed(&self, what: &str, above: Above<'_>) -> Failed {
-        let message = format!("{what} changed size during iteration (at {})", self.path(above));
-        Failed::with(self.py, PyRuntimeError::new_err(message))
-    }
-
-    /// Where a value stands whose container `above` is: `$.items[3].price`.
-    #[cold]
-    fn path(&self, above: Above<'_>) -> String {
-        let mut upwards: Vec<&Link<'_>> = links(above).collect();
-        upwards.reverse();
+    fn explained(&mut self, failed: Failed) -> Failed {
+        let Some(Report { wrong, steps }) = self.report.take() else { return failed };
+        let py = self.py;
         let mut path = String::from("$");
-        for link in upwards {
+        for step in steps.iter().rev() {
             if path.len() > LONGEST_PATH {
                 path.push('…');
                 break;
             }
-            match link.at.get() {
-                At::Index(index) => {
-                    // Writing to a String cannot fail.
-                    let _ = write!(path, "[{index}]");
-                }
-                At::Replaced => {}
-                At::Entry(_) | At::Item(..) => match self.key_at(link) {
-                    Some(key) => push_key(&mut path, &key),
-                    None => path.push_str("[?]"),
-                },
-            }
+            path.push_str(step);
         }
-        path
-    }
-
-    /// The key that the walk of a dict or mapping stands at.
-    fn key_at(&self, link: &Link<'_>) -> Option<Bound<'py, PyAny>> {
-        // SAFETY: what a link names is held by the function that made it, and of the type `at` says; a reference is taken
-        // to a borrowed key before anything else can run.
-        unsafe {
-            match link.at.get() {
-                At::Item(items, index) => {
-                    let items = Bound::from_borrowed_ptr(self.py, items).cast_into_unchecked::<PyList>();
-                    items.get_item(index as usize).ok()?.get_item(0).ok()
-                }
-                At::Entry(wanted) => {
-                    let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
-                    while ffi::PyDict_Next(link.object, &raw mut position, &raw mut key, &raw mut value) != 0 {
-                        if position >= wanted {
-                            return Some(Bound::from_borrowed_ptr(self.py, key));
-                        }
-                    }
-                    None
-                }
-                At::Index(_) | At::Replaced => None,
+        let error = match wrong {
+            Wrong::NotFinite(value) => {
+                let name = match (value.is_nan(), value > 0.0) {
+                    (true, _) => "nan",
+                    (false, true) => "inf",
+                    (false, false) => "-inf",
+                };
+                PyValueError::new_err(format!("Out of range float values are not JSON compliant: {name} (at {path})"))
             }
-        }
+            Wrong::Value(name) => {
+                PyTypeError::new_err(format!("Object of type {name} is not JSON serializable (at {path})"))
+            }
+            Wrong::Key(name) => {
+                PyTypeError::new_err(format!("keys must be str, int, float, bool or None, not {name} (in {path})"))
+            }
+            Wrong::Changed(what) => {
+                PyRuntimeError::new_err(format!("{what} changed size during iteration (at {path})"))
+            }
+            Wrong::Circular => PyValueError::new_err(format!("Circular reference detected (at {path})")),
+            Wrong::Surrogate => {
+                let error = failed.take(py);
+                let value = error.value(py);
+                if value.is_instance_of::<PyUnicodeEncodeError>()
+                    && let Ok(reason) = value.getattr("reason")
+                {
+                    // The error stays good without its path.
+                    let _ = value.setattr("reason", format!("{reason} (at {path})"));
+                }
+                error
+            }
+        };
+        Failed::with(py, error)
     }
 }
 
-/// The links from the innermost outwards.
-fn links<'l>(above: Above<'l>) -> impl Iterator<Item = &'l Link<'l>> {
-    std::iter::successors(above, |link| link.above)
+/// A key as a step of a path: `.name` or `['any other']`.
+fn step(key: &Bound<'_, PyAny>) -> String {
+    if let Ok(text) = key.cast_exact::<PyString>() {
+        let text = text.to_string_lossy();
+        let plain = text.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if plain && !text.is_empty() && text.len() <= 64 {
+            return format!(".{text}");
+        }
+    }
+    let shown = key.repr().map_or_else(|_| String::from("?"), |repr| repr.to_string_lossy().into_owned());
+    format!("[{}]", shown.chars().take(64).collect::<String>())
 }
 
 /// What the standard library writes.
@@ -647,17 +820,14 @@ unsafe fn is_sqlalchemy_state(key: *mut ffi::PyObject) -> bool {
 /// Bytes after which a path is cut: nesting can be deep, and a message is for reading.
 const LONGEST_PATH: usize = 1000;
 
-fn push_key(path: &mut String, key: &Bound<'_, PyAny>) {
-    if let Ok(text) = key.cast_exact::<PyString>() {
-        let text = text.to_string_lossy();
-        let plain = text.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if plain && !text.is_empty() && text.len() <= 64 {
-            path.push('.');
-            path.push_str(&text);
-            return;
-        }
+/// Asks for an object that is needed soon.
+#[inline(always)]
+fn prefetch(object: *mut ffi::PyObject) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint: it reads nothing and cannot fault; SSE, which has it, is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(object.cast());
     }
-    let shown = key.repr().map_or_else(|_| String::from("?"), |repr| repr.to_string_lossy().into_owned());
-    // Writing to a String cannot fail.
-    let _ = write!(path, "[{}]", shown.chars().take(64).collect::<String>());
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = object;
 }

@@ -6,33 +6,29 @@
 
 use std::ptr;
 
-use super::failed::Failed;
-use super::output::Output;
+use super::output::{Cursor, Output, Written};
 
 /// Bytes looked at in one go.
 const BLOCK: usize = 16;
 
 /// Writes `"`, the escaped text, `"` and `after`.
 #[inline(always)]
-pub(super) fn quoted(output: &mut Output<'_>, text: &str, after: u8) -> Result<(), Failed> {
+pub(super) fn quoted(output: &mut Output<'_>, cursor: Cursor, text: &str, after: u8) -> Written {
     let (from, length) = (text.as_ptr(), text.len());
-    output.reserve(length + 3)?;
+    let cursor = output.reserve(cursor, length + 3)?;
     // SAFETY: `reserve` made room for the text, three bytes and `SLACK` (two blocks) more, so that `copy` may write one
     // block beyond the text. `from` has `length` bytes.
     unsafe {
-        let start = output.cursor();
-        *start = b'"';
-        let to = start.add(1);
-        let copied = copy(from, to, length);
+        cursor.write(b'"');
+        let to = cursor.add(1);
+        let copied = copy(from, to.as_ptr(), length);
+        let end = to.add(copied);
         if copied < length {
-            output.advance(1 + copied);
-            return escaped(output, &text.as_bytes()[copied..], after);
+            return escaped(output, end, &text.as_bytes()[copied..], after);
         }
-        *to.add(length) = b'"';
-        *to.add(length + 1) = after;
-        output.advance(length + 3);
+        end.cast::<[u8; 2]>().write([b'"', after]);
+        Ok(end.add(2))
     }
-    Ok(())
 }
 
 /// Copies bytes up to the first that has to be escaped; returns how many.
@@ -129,32 +125,27 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, length: usize) -> usize {
 
 /// The rest of a string, from a byte that has to be escaped on.
 #[inline(never)]
-fn escaped(output: &mut Output<'_>, mut rest: &[u8], after: u8) -> Result<(), Failed> {
-    loop {
-        let Some((&byte, tail)) = rest.split_first() else {
-            break;
-        };
+fn escaped(output: &mut Output<'_>, mut cursor: Cursor, mut rest: &[u8], after: u8) -> Written {
+    while let Some((&byte, tail)) = rest.split_first() {
         // The escape, the rest if nothing in it is escaped, and the end.
-        output.reserve(6 + rest.len() + 2)?;
-        rest = tail;
+        cursor = output.reserve(cursor, 6 + rest.len() + 2)?;
         // SAFETY: `reserve` made room for 6 bytes of escape (of 8 that are written, two fall into the slack), the rest
         // and a block beyond it.
         unsafe {
-            let to = output.cursor();
-            let count = if has_escape(byte) {
+            if has_escape(byte) {
                 let (text, count) = escape(byte);
-                to.cast::<[u8; 8]>().write(text);
-                count
+                cursor.cast::<[u8; 8]>().write(text);
+                cursor = cursor.add(count);
             } else {
-                *to = byte;
-                1
-            };
-            let copied = copy(rest.as_ptr(), to.add(count), rest.len());
-            output.advance(count + copied);
-            rest = &rest[copied..];
+                cursor.write(byte);
+                cursor = cursor.add(1);
+            }
+            let copied = copy(tail.as_ptr(), cursor.as_ptr(), tail.len());
+            cursor = cursor.add(copied);
+            rest = &tail[copied..];
         }
     }
-    output.constant(&[b'"', after])
+    output.constant(cursor, &[b'"', after])
 }
 
 #[inline(always)]
@@ -173,9 +164,7 @@ const fn escape(byte: u8) -> ([u8; 8], usize) {
         b'\t' => b't',
         0x08 => b'b',
         0x0C => b'f',
-        _ => {
-            return ([b'\\', b'u', b'0', b'0', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize], 0, 0], 6);
-        }
+        _ => return ([b'\\', b'u', b'0', b'0', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize], 0, 0], 6),
     };
     ([b'\\', short, 0, 0, 0, 0, 0, 0], 2)
 }
@@ -225,9 +214,9 @@ mod tests {
 
     fn ours(text: &str) -> Vec<u8> {
         let mut written = Vec::new();
-        let mut output = Output::vec(&mut written);
-        assert!(quoted(&mut output, text, b',').is_ok());
-        output.finish_vec();
+        let (mut output, cursor) = Output::vec(&mut written);
+        let end = quoted(&mut output, cursor, text, b',').expect("there is memory");
+        output.finish_vec(end);
         drop(output);
         assert_eq!(written.pop(), Some(b','));
         written

@@ -1,4 +1,92 @@
-//! Writing integers of 64 bits in decimal.
+//! Reading small integers out of Python's objects, and writing integers of 64 bits in decimal.
+//!
+//! A Python integer of one digit (30 bits) is read directly. How it lies in memory is no public interface: it is tried
+//! out once in a process ([`small`]), and where it is not as expected the C API is asked for every integer.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use pyo3::ffi;
+
+/// Whether this is CPython 3.12 or later, where the sign moved into a tag. (3.12 took a pointer out of `str`; that tells
+/// the versions apart without help from the build.)
+const TAGGED: bool = size_of::<ffi::PyASCIIObject>() == 40;
+
+/// The head of an integer and its first digit.
+#[repr(C)]
+struct OneDigit {
+    object: ffi::PyObject,
+    /// Up to 3.11 the number of digits, negative for a negative number. Since 3.12 that number shifted left by three, and
+    /// the sign in the lowest two bits: 0 positive, 1 zero, 2 negative.
+    tag: isize,
+    digit: u32,
+}
+
+/// Not tried yet, read directly, or not.
+static DIRECT: AtomicU8 = AtomicU8::new(UNTRIED);
+const UNTRIED: u8 = 0;
+const YES: u8 = 1;
+const NO: u8 = 2;
+
+/// The value of an integer that has one digit at most; `None` for others, or where this is not known.
+///
+/// # Safety
+/// The GIL is held; `object` is a live `int`.
+#[inline(always)]
+pub(super) unsafe fn small(object: *mut ffi::PyObject) -> Option<i64> {
+    match DIRECT.load(Ordering::Relaxed) {
+        // SAFETY: as the contract says; that integers lie so was tried out.
+        YES => unsafe { one_digit(object) },
+        NO => None,
+        _ => {
+            try_out();
+            None
+        }
+    }
+}
+
+/// # Safety
+/// `object` is a live `int`, which lies in memory as [`OneDigit`] says. An integer without digits (zero) has room for
+/// one all the same, which may hold anything up to 3.11: it is multiplied by zero.
+#[inline(always)]
+unsafe fn one_digit(object: *mut ffi::PyObject) -> Option<i64> {
+    // SAFETY: as the contract says.
+    unsafe {
+        let OneDigit { tag, digit, .. } = &*object.cast::<OneDigit>();
+        if TAGGED {
+            if *tag as usize >= 2 << 3 {
+                return None;
+            }
+            Some((1 - (*tag as i64 & 3)) * i64::from(*digit))
+        } else {
+            if tag.unsigned_abs() > 1 {
+                return None;
+            }
+            Some(*tag as i64 * i64::from(*digit))
+        }
+    }
+}
+
+/// Compares both ways once, on integers around the limits of a digit.
+#[cold]
+fn try_out() {
+    let limit = 1_i64 << 30;
+    let mut agrees = cfg!(target_pointer_width = "64");
+    for value in [0, 1, -1, 5, -5, 300, -300, limit - 1, 1 - limit, limit, -limit, limit * 8, i64::MAX, i64::MIN] {
+        // SAFETY: only called from `small`, under the GIL; the object is ours, and released once. Every integer object
+        // has room for the head and one digit.
+        unsafe {
+            let object = ffi::PyLong_FromLongLong(value);
+            if object.is_null() {
+                ffi::PyErr_Clear();
+                agrees = false;
+                continue;
+            }
+            agrees = agrees && one_digit(object) == (value.abs_diff(0) < limit.unsigned_abs()).then_some(value);
+            ffi::Py_DECREF(object);
+        }
+    }
+    DIRECT.store(if agrees { YES } else { NO }, Ordering::Relaxed);
+}
 
 /// Bytes of the longest: `-9223372036854775808`.
 pub(super) const LONGEST: usize = 20;

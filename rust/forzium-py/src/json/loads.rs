@@ -225,9 +225,7 @@ impl Reading<'_, '_> {
     /// Eats white space and the byte after it; 0 at the end, which begins nothing.
     #[inline(always)]
     fn token(&mut self) -> u8 {
-        let Some(&byte) = self.data.get(self.at) else {
-            return 0;
-        };
+        let Some(&byte) = self.data.get(self.at) else { return 0 };
         self.at += 1;
         if byte > b' ' { byte } else { self.token_after(byte) }
     }
@@ -244,9 +242,7 @@ impl Reading<'_, '_> {
             return byte;
         }
         self.at += scan::spaces(&self.data[self.at..]);
-        let Some(&byte) = self.data.get(self.at) else {
-            return 0;
-        };
+        let Some(&byte) = self.data.get(self.at) else { return 0 };
         self.at += 1;
         byte
     }
@@ -344,9 +340,7 @@ impl Reading<'_, '_> {
             // A whole number beyond 64 bits, or `-0`, which Python reads as the integer 0.
             return self.odd_number(start, first);
         }
-        let Some(value) = number.as_f64() else {
-            return Err(Refused::Syntax);
-        };
+        let Some(value) = number.as_f64() else { return Err(Refused::Syntax) };
         // sonic-rs forgets the sign of zero.
         let value = if first == b'-' { -value.abs() } else { value };
         // SAFETY: the GIL is held by `self.py`.

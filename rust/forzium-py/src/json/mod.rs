@@ -7,6 +7,7 @@
 //! Not for: streaming, pretty printing, validation.
 
 mod dumps;
+mod entries;
 mod escape;
 mod failed;
 mod float;

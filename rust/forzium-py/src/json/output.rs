@@ -1,7 +1,10 @@
 //! Where JSON text is written: the `bytes` object that is sent, or the end of a vector.
+//!
+//! The place where the next byte goes is not kept here but handed from function to function ([`Cursor`]): it changes with
+//! every value, and a number that is written to memory and read back each time is the longest chain of waits in the loop.
 
 use std::mem::MaybeUninit;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -21,11 +24,23 @@ pub(super) const SMALL: usize = 1024;
 /// Bytes a `bytes` object has at least when the text outgrows the stack.
 const FIRST_CAPACITY: usize = 4 * SMALL;
 
-/// Bytes that [`Output::reserve`] keeps free beyond what it was asked for, so that text can be copied in blocks.
+/// How many times larger a full buffer becomes. What is not used is given back at the end, so generosity costs only
+/// addresses, and saves copies.
+const GROWTH: usize = 4;
+
+/// Bytes that [`Output::reserve`] keeps free beyond what it was asked for: text is copied in blocks, and a few constant
+/// bytes need no question.
 pub(super) const SLACK: usize = 32;
 
 /// Room on the stack.
 pub(super) type Small = [MaybeUninit<u8>; SMALL];
+
+/// The place where the next byte goes, inside the buffer of the one `Output` there is in a call; everything before it is
+/// written. A cursor is used once: what writes takes it and returns the next.
+pub(super) type Cursor = NonNull<u8>;
+
+/// The place after what was written, or an exception.
+pub(super) type Written = Result<Cursor, Failed>;
 
 enum Target<'v> {
     /// Still on the stack.
@@ -35,73 +50,76 @@ enum Target<'v> {
     Vec(&'v mut Vec<u8>),
 }
 
-/// A growing buffer. Invariant: `data` has `capacity` bytes of room, of which the first `len <= capacity` are written.
+/// A growing buffer. Invariant: from `start` to `end` there is room to write.
 pub(super) struct Output<'v> {
-    data: *mut u8,
-    len: usize,
-    capacity: usize,
+    start: *mut u8,
+    end: *mut u8,
     target: Target<'v>,
 }
 
 impl<'v> Output<'v> {
     /// An output that becomes a `bytes` object, and begins in `small`.
-    pub(super) fn bytes(small: &'v mut Small) -> Self {
-        Self { data: small.as_mut_ptr().cast(), len: 0, capacity: SMALL, target: Target::Small }
+    pub(super) fn bytes(small: &'v mut Small) -> (Self, Cursor) {
+        let room = small.as_mut_ptr_range();
+        let output = Self { start: room.start.cast(), end: room.end.cast(), target: Target::Small };
+        let cursor = output.at(0);
+        (output, cursor)
     }
 
-    pub(super) fn vec(vec: &'v mut Vec<u8>) -> Self {
-        Self { data: vec.as_mut_ptr(), len: vec.len(), capacity: vec.capacity(), target: Target::Vec(vec) }
+    /// An output that goes on where `vec` ends.
+    pub(super) fn vec(vec: &'v mut Vec<u8>) -> (Self, Cursor) {
+        let written = vec.len();
+        let room = vec.spare_capacity_mut().len();
+        let start = vec.as_mut_ptr();
+        // SAFETY: a vector has room for its length and its spare capacity.
+        let end = unsafe { start.add(written + room) };
+        let output = Self { start, end, target: Target::Vec(vec) };
+        let cursor = output.at(written);
+        (output, cursor)
     }
 
+    /// The place after the first `count` bytes, which are written.
+    fn at(&self, count: usize) -> Cursor {
+        // SAFETY: pointers to a stack array, a vector's or an object's bytes are not null.
+        unsafe { NonNull::new_unchecked(self.start.wrapping_add(count)) }
+    }
+
+    /// How many bytes stand before `cursor`.
     #[inline(always)]
-    pub(super) fn len(&self) -> usize {
-        self.len
+    pub(super) fn count(&self, cursor: Cursor) -> usize {
+        cursor.as_ptr().addr() - self.start.addr()
     }
 
-    /// Forgets what was written after the first `len` bytes.
-    pub(super) fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+    /// The cursor after the first `count` bytes: what stands behind is forgotten.
+    pub(super) fn back_to(&self, count: usize, cursor: Cursor) -> Cursor {
+        self.at(count.min(self.count(cursor)))
     }
 
-    /// Makes room for `additional` bytes and [`SLACK`] more.
+    /// Makes room for `additional` bytes after `cursor`, and [`SLACK`] more.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, additional: usize) -> Result<(), Failed> {
+    pub(super) fn reserve(&mut self, cursor: Cursor, additional: usize) -> Written {
+        let room = self.end.addr() - cursor.as_ptr().addr();
         // No overflow: `additional` is the size of something in memory, at most `isize::MAX`.
-        if self.capacity - self.len >= additional + SLACK { Ok(()) } else { self.grow(additional + SLACK) }
-    }
-
-    /// The place where the next byte goes; valid until the next call that writes or reserves.
-    #[inline(always)]
-    pub(super) fn cursor(&mut self) -> *mut u8 {
-        // SAFETY: `len <= capacity` (invariant).
-        unsafe { self.data.add(self.len) }
-    }
-
-    /// Takes `count` bytes after the cursor as written.
-    ///
-    /// # Safety
-    /// They were written, within what `reserve` made room for.
-    #[inline(always)]
-    pub(super) unsafe fn advance(&mut self, count: usize) {
-        self.len += count;
-        debug_assert!(self.len <= self.capacity);
+        if room >= additional + SLACK { Ok(cursor) } else { self.grow(cursor, additional + SLACK) }
     }
 
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, additional: usize) -> Result<(), Failed> {
+    fn grow(&mut self, cursor: Cursor, additional: usize) -> Written {
         // SAFETY: an `Output` is made, used and dropped under the GIL: it lives inside `dumps`.
         let py = unsafe { Python::assume_attached() };
         let no_memory = || Failed::with(py, PyErr::new::<pyo3::exceptions::PyMemoryError, _>(()));
-        let needed = self.len.checked_add(additional).ok_or_else(no_memory)?;
-        let capacity = needed.max(self.capacity.saturating_mul(2)).min(isize::MAX as usize - 64);
+        let count = self.count(cursor);
+        let capacity = self.end.addr() - self.start.addr();
+        let needed = count.checked_add(additional).ok_or_else(no_memory)?;
+        let capacity = needed.max(capacity.saturating_mul(GROWTH)).min(isize::MAX as usize - 64);
         if capacity < needed {
             return Err(no_memory());
         }
         match &mut self.target {
             Target::Small => {
                 let capacity = capacity.max(FIRST_CAPACITY);
-                // SAFETY: the GIL is held; the bytes of an object made from a null pointer are ours to write; `len`
+                // SAFETY: the GIL is held; the bytes of an object made from a null pointer are ours to write; `count`
                 // bytes of the stack's room are written, fewer than `capacity`.
                 unsafe {
                     let object = ffi::PyBytes_FromStringAndSize(ptr::null(), capacity as ffi::Py_ssize_t);
@@ -109,105 +127,88 @@ impl<'v> Output<'v> {
                         return Err(Failed);
                     }
                     let data = ffi::PyBytes_AS_STRING(object).cast_mut().cast();
-                    ptr::copy_nonoverlapping(self.data, data, self.len);
-                    self.data = data;
-                    self.capacity = capacity;
+                    ptr::copy_nonoverlapping(self.start, data, count);
+                    self.start = data;
+                    self.end = data.add(capacity);
                     self.target = Target::Bytes(object);
                 }
             }
             Target::Bytes(object) => {
                 // SAFETY: the GIL is held; the object is ours alone (one reference, never handed out, never hashed), as
-                // resizing demands.
-                if unsafe { _PyBytes_Resize(object, capacity as ffi::Py_ssize_t) } != 0 {
-                    self.capacity = 0;
-                    self.len = 0;
-                    return Err(Failed);
+                // resizing demands. After a failure `drop` finds null, and the error ends the writing.
+                unsafe {
+                    if _PyBytes_Resize(object, capacity as ffi::Py_ssize_t) != 0 {
+                        return Err(Failed);
+                    }
+                    self.start = ffi::PyBytes_AS_STRING(*object).cast_mut().cast();
+                    self.end = self.start.add(capacity);
                 }
-                // SAFETY: the resized object is a live `bytes` object.
-                self.data = unsafe { ffi::PyBytes_AS_STRING(*object) }.cast_mut().cast();
-                self.capacity = capacity;
             }
             Target::Vec(vec) => {
-                // SAFETY: the first `self.len` bytes are written, and `len <= capacity` (invariant).
-                unsafe { vec.set_len(self.len) };
-                vec.try_reserve(capacity - self.len).map_err(|_| no_memory())?;
-                self.data = vec.as_mut_ptr();
-                self.capacity = vec.capacity();
+                // SAFETY: everything before the cursor is written, and within the vector's room.
+                unsafe { vec.set_len(count) };
+                vec.try_reserve(capacity - count).map_err(|_| no_memory())?;
+                self.start = vec.as_mut_ptr();
+                // SAFETY: a vector has room for its capacity.
+                self.end = unsafe { self.start.add(vec.capacity()) };
             }
         }
-        Ok(())
+        Ok(self.at(count))
     }
 
+    /// Writes a few constant bytes.
     #[inline(always)]
-    pub(super) fn push(&mut self, byte: u8) -> Result<(), Failed> {
-        self.reserve(1)?;
-        // SAFETY: `reserve` made room for one byte, which is then written.
-        unsafe {
-            *self.cursor() = byte;
-            self.advance(1);
-        }
-        Ok(())
-    }
-
-    /// Writes a constant of a few bytes.
-    #[inline(always)]
-    pub(super) fn constant<const N: usize>(&mut self, bytes: &[u8; N]) -> Result<(), Failed> {
-        self.reserve(N)?;
+    pub(super) fn constant<const N: usize>(&mut self, cursor: Cursor, bytes: &[u8; N]) -> Written {
+        let cursor = self.reserve(cursor, N)?;
         // SAFETY: `reserve` made room for `N` bytes, which are then written.
         unsafe {
-            self.cursor().cast::<[u8; N]>().write(*bytes);
-            self.advance(N);
+            cursor.cast::<[u8; N]>().write(*bytes);
+            Ok(cursor.add(N))
         }
-        Ok(())
     }
 
-    pub(super) fn extend(&mut self, bytes: &[u8]) -> Result<(), Failed> {
-        self.reserve(bytes.len())?;
-        // SAFETY: `reserve` made room for `bytes`; they cannot overlap a buffer that is borrowed mutably.
+    pub(super) fn extend(&mut self, cursor: Cursor, bytes: &[u8]) -> Written {
+        let cursor = self.reserve(cursor, bytes.len())?;
+        // SAFETY: `reserve` made room for `bytes`; they cannot overlap a buffer that nobody else refers to.
         unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.cursor(), bytes.len());
-            self.advance(bytes.len());
+            ptr::copy_nonoverlapping(bytes.as_ptr(), cursor.as_ptr(), bytes.len());
+            Ok(cursor.add(bytes.len()))
         }
-        Ok(())
     }
 
-    /// Ends a container: its closing bracket takes the place of the comma after its last item.
+    /// Ends a container; if it has `some` items, its bracket takes the place of the comma after the last.
     #[inline(always)]
-    pub(super) fn close(&mut self, bracket: u8) -> Result<(), Failed> {
-        self.reserve(2)?;
-        // SAFETY: `len >= 1`, because the opening bracket was written; `reserve` made room for two bytes more.
+    pub(super) fn close(&mut self, cursor: Cursor, bracket: u8, some: bool) -> Written {
+        let cursor = self.reserve(cursor, 2)?;
+        // SAFETY: before the cursor stand the opening bracket and, after `some` items, a comma; `reserve` made room for
+        // two bytes more.
         unsafe {
-            let last = self.data.add(self.len - 1);
-            let at = if *last == b',' { last } else { last.add(1) };
-            *at = bracket;
-            *at.add(1) = b',';
-            self.len = at.offset_from(self.data) as usize + 2;
+            let cursor = if some { cursor.sub(1) } else { cursor };
+            debug_assert!(!some || cursor.read() == b',');
+            cursor.cast::<[u8; 2]>().write([bracket, b',']);
+            Ok(cursor.add(2))
         }
-        Ok(())
     }
 
-    /// Whether the last byte is `byte`; then it is taken back.
-    pub(super) fn take_back(&mut self, byte: u8) {
-        // SAFETY: the byte before `len` is written (invariant).
-        if self.len > 0 && unsafe { *self.data.add(self.len - 1) } == byte {
-            self.len -= 1;
-        }
+    /// Takes the comma before the cursor back.
+    pub(super) fn without_comma(&self, cursor: Cursor) -> Cursor {
+        let count = self.count(cursor);
+        // SAFETY: the byte is before the cursor.
+        if count > 0 && unsafe { cursor.sub(1).read() } == b',' { self.at(count - 1) } else { cursor }
     }
 
     /// The finished object, cut to what was written.
-    pub(super) fn finish_bytes<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    pub(super) fn finish_bytes<'py>(&mut self, py: Python<'py>, cursor: Cursor) -> PyResult<Bound<'py, PyBytes>> {
+        let count = self.count(cursor);
         let object = match &mut self.target {
             Target::Bytes(object) => object,
-            Target::Small => {
-                // SAFETY: `len` bytes are written (invariant).
-                return Ok(PyBytes::new(py, unsafe { std::slice::from_raw_parts(self.data, self.len) }));
-            }
-            Target::Vec(_) => {
-                return Err(PyErr::new::<pyo3::exceptions::PySystemError, _>("the text was written to a vector"));
+            Target::Small | Target::Vec(_) => {
+                // SAFETY: everything before the cursor is written.
+                return Ok(PyBytes::new(py, unsafe { std::slice::from_raw_parts(self.start, count) }));
             }
         };
         // SAFETY: as in `grow`: the GIL is held and the object is ours alone; what it is cut to was written.
-        if unsafe { _PyBytes_Resize(object, self.len as ffi::Py_ssize_t) } != 0 {
+        if unsafe { _PyBytes_Resize(object, count as ffi::Py_ssize_t) } != 0 {
             return Err(PyErr::fetch(py));
         }
         let finished = std::mem::replace(object, ptr::null_mut());
@@ -216,11 +217,11 @@ impl<'v> Output<'v> {
     }
 
     /// Gives the vector its new length.
-    pub(super) fn finish_vec(&mut self) {
-        let len = self.len;
+    pub(super) fn finish_vec(&mut self, cursor: Cursor) {
+        let count = self.count(cursor);
         if let Target::Vec(vec) = &mut self.target {
-            // SAFETY: the first `len` bytes are written, and `len <= capacity` (invariant).
-            unsafe { vec.set_len(len) };
+            // SAFETY: everything before the cursor is written, and within the vector's room.
+            unsafe { vec.set_len(count) };
         }
     }
 }

@@ -49,20 +49,33 @@ impl Turns {
         }
     }
 
+    /// Counts `count` values; false when it is time for [`Turns::look`].
+    #[inline(always)]
+    pub(super) fn has(&mut self, count: u32) -> bool {
+        let has = self.left > count;
+        if has {
+            self.left -= count;
+        }
+        has
+    }
+
+    /// Looks at the clock and lets others run if it is time; true if they could.
     #[cold]
     #[inline(never)]
-    fn look(&mut self, py: Python<'_>) {
+    pub(super) fn look(&mut self, py: Python<'_>) -> bool {
         self.left = VALUES_A_LOOK;
         match self.since {
-            Some(since) if since.elapsed() < SLICE => return,
+            Some(since) if since.elapsed() < SLICE => return false,
             Some(_) => {
                 self.collector_on();
                 py.detach(|| ());
             }
             None => {}
         }
+        let turn = self.since.is_some();
         self.collector_off();
         self.since = Some(Instant::now());
+        turn
     }
 
     fn collector_off(&mut self) {
