@@ -15,11 +15,11 @@ import anyio
 import fastapi
 import httpx
 import pytest
-from e2e import hosted, servers
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 import forzium
+from e2e import hosted, servers
 
 HERE = Path(__file__).parent
 Answers = list[tuple[int, list[tuple[str, str]], bytes]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from e2e import servers
 
 SHOP = servers.ROOT / "examples" / "shop"
