@@ -330,7 +330,8 @@ class _Exchange(httpx.SyncByteStream):
 
     async def receive(self) -> Message:
         if self.request_sent:
-            await self._complete.wait()
+            if not self._complete.is_set():  # waiting for what has happened would still give way to a cancellation
+                await self._complete.wait()
             return {"type": "http.disconnect"}
         body = self.request.read()
         self.request_sent = True

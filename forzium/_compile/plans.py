@@ -124,18 +124,18 @@ def plan_spec(operation: Operation, overrides: Overrides) -> PlanSpec:
         strict_content_type=bool(strict.value if isinstance(strict, DefaultPlaceholder) else strict),
         form_limits=dict(operation.form_limits or {}),
         answer=no_answer() if operation.websocket else answer_spec(operation),
-        context=_context(operation.dependant, websocket=operation.websocket),
+        context=place(operation.dependant, websocket=operation.websocket),
     )
 
 
-def _context(dependant: Dependant, *, websocket: bool) -> Callable[[Any], EndpointContext]:
+def place(dependant: Dependant, *, websocket: bool) -> Callable[[Any], EndpointContext]:
     """Give the function that says where an operation stands: file, line, function, and the path as it was called."""
     known: EndpointContext | None = None
 
     def context(scope: Any) -> EndpointContext:
         nonlocal known
         if known is None:
-            known = _place(dependant.call)
+            known = _source(dependant.call)
         here = EndpointContext(**known)
         if dependant.path:
             verb = "WS" if websocket else scope["method"]
@@ -145,7 +145,7 @@ def _context(dependant: Dependant, *, websocket: bool) -> Callable[[Any], Endpoi
     return context
 
 
-def _place(call: Any) -> EndpointContext:
+def _source(call: Any) -> EndpointContext:
     place = EndpointContext()
     try:
         file = inspect.getsourcefile(call)
@@ -167,6 +167,13 @@ def request_handler(**options: Any) -> Callable[[Any], Coroutine[Any, Any, Any]]
     native = Handler(compiler(lambda: operation), operation.dependency_overrides_provider)
 
     async def handle(request: Any) -> Any:
+        from forzium._compile import seams
+        from forzium.routing.native import patched_seams
+
+        if patched_seams() & seams.CALLED:
+            spec = answer_spec(operation)
+            context = place(operation.dependant, websocket=False)
+            return await seams.handler(operation, context, spec.stream)(request)
         return await native(request)
 
     return handle

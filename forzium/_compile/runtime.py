@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import math
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any

@@ -36,6 +36,7 @@ from forzium.routing import (
 )
 from forzium.routing.base import PARAM_REGEX
 from forzium.routing.include import EffectiveRouteContext, IncludedRouter, asked
+from forzium.routing.native import is_native, patched_seams
 from forzium.routing.scope import (
     EFFECTIVE_ROUTE_CONTEXT,
     apply_form_limits,
@@ -80,8 +81,6 @@ def _form_limits(router: Router) -> Any:
 
 def _state(router: Router) -> tuple[Any, ...]:
     """What a table depends on: two equal states have equal tables."""
-    from forzium import routing
-
     routers = [router, *(router._included() if isinstance(router, APIRouter) else ())]
     routes = [route for each in routers for route in each.routes]
     return (
@@ -91,8 +90,8 @@ def _state(router: Router) -> tuple[Any, ...]:
         [getattr(route, "_compiled_path", None) for route in routes],
         [getattr(route, "_app_is_own", None) for route in routes],
         [getattr(each, "_routes_version", 0) for each in routers],
-        routing.get_request_handler,
-        routing.request_response,
+        patched_seams(),
+        [is_native(route) for route in routes],
     )
 
 
@@ -115,17 +114,16 @@ def _entries(router: Router) -> Iterator[EntrySpec]:
 
 def _route_entry(route: BaseRoute) -> EntrySpec:
     """The entry of a route that stands on the router itself."""
-    if type(route) is APIWebSocketRoute and _is_native_websocket(route):
+    if isinstance(route, APIWebSocketRoute) and _is_planned(route):
         return _websocket_entry(route)
-    if isinstance(route, APIRoute) and _is_native(route, route):
+    if isinstance(route, APIRoute) and _is_planned(route):
         return _operation_entry(route, route, None, route.form_limits)
     return _opaque_entry(route, route)
 
 
 def _included(included: IncludedRouter, form_limits: Mapping[str, Any]) -> Iterator[EntrySpec]:
     """The entries of an included router, flat; one opaque entry if the router answers in a way of its own."""
-    router = included.original_router
-    if type(router).matches is not APIRouter.matches or type(router).handle is not APIRouter.handle:
+    if not is_native(included):
         yield EntrySpec(route=included, endpoint=None, pieces=None)
         return
     context = included.include_context
@@ -136,11 +134,9 @@ def _included(included: IncludedRouter, form_limits: Mapping[str, Any]) -> Itera
             continue
         route = candidate.original_route
         stand_in = candidate.starlette_route
-        if isinstance(route, APIRoute) and _is_native(route, candidate):
+        if isinstance(route, APIRoute) and _is_planned(candidate):
             yield _operation_entry(route, candidate, candidate, {**limits, **route.form_limits})
-        elif (
-            type(stand_in) is APIWebSocketRoute and type(route) is APIWebSocketRoute and _is_native_websocket(stand_in)
-        ):
+        elif isinstance(stand_in, APIWebSocketRoute) and _is_planned(stand_in) and is_native(route):
             yield _websocket_entry(stand_in, candidate)
         else:
             shown: Any = route if stand_in is None else stand_in
@@ -149,20 +145,9 @@ def _included(included: IncludedRouter, form_limits: Mapping[str, Any]) -> Itera
             yield _opaque_entry(OpaqueCandidate(candidate, included, limits), shown, asks=route)
 
 
-def _is_native(route: APIRoute, effective: Any) -> bool:
-    kind = type(route)
-    return (
-        kind.matches is APIRoute.matches
-        and kind.handle is APIRoute.handle
-        and "matches" not in vars(route)
-        and "handle" not in vars(route)
-        and effective.app_is_own
-        and effective.max_body_size is None
-    )
-
-
-def _is_native_websocket(route: APIWebSocketRoute) -> bool:
-    return route.app_is_own and "matches" not in vars(route) and "handle" not in vars(route)
+def _is_planned(effective: Any) -> bool:
+    """Whether a plan stands for a route: nothing of it was overridden, replaced or limited by other means."""
+    return is_native(effective) and getattr(effective, "max_body_size", None) is None and not patched_seams()
 
 
 def _operation_entry(

@@ -98,12 +98,12 @@ impl AsgiApp {
             let router = compiled.router.clone_ref(py);
             return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine, &router).await })));
         }
-        let table = compiled.dispatcher.get().table(py)?.unbind();
+        let table = compiled.dispatcher.get().table(py).map(Bound::unbind);
         failure::set_handlers(&connection, compiled.handlers.bind(py))?;
         Ok(Awaitable::new(
             connection,
             Box::pin(async move {
-                http::application(&machine, &compiled.router, table.get(), &compiled.errors).await?;
+                http::application(&machine, &compiled.router, table, &compiled.errors).await?;
                 Ok(machine.py().None())
             }),
         ))

@@ -109,16 +109,21 @@ async fn answer_validation_error(connection: &Rc<Connection>, exception: &Bound<
     let py = connection.py();
     let content = PyDict::new(py);
     content.set_item(interned::detail(py), exception.call_method0(interned::errors(py))?)?;
-    let body =
-        serialize::write_json(content.as_any())?;
+    let body = serialize::write_json(content.as_any())?;
     let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
     send::written(connection, UNPROCESSABLE, &headers, &body).await
 }
 
-/// The exception for a path nothing answers; a plain answer outside an application.
+/// The exception for a path nothing answers; a plain answer outside an application; a WebSocket is closed.
 pub async fn not_found(connection: &Rc<Connection>) -> PyResult<()> {
     const NOT_FOUND: u16 = 404;
+    const NORMAL_CLOSURE: u16 = 1000; // RFC 6455, section 7.4.1; Starlette's code for an unknown path
     let py = connection.py();
+    if connection.websocket {
+        let message = message::websocket_close(py, NORMAL_CLOSURE, "")?;
+        wait(connection.channel(), connection.send().call1((message,))?).await?;
+        return Ok(());
+    }
     if connection.scope().contains(interned::app(py))? {
         return Err(PyErr::from_value(imports::http_exception(py)?.call1((NOT_FOUND,))?));
     }

@@ -161,7 +161,7 @@ fn redirect_target<'c>(
     method: &str,
 ) -> PyResult<Option<Bound<'c, PyDict>>> {
     let py = connection.py();
-    let other = match path.ends_with('/') {
+    let other = match path[start..].ends_with('/') {
         true => path.trim_end_matches('/').to_owned(),
         false => format!("{path}/"),
     };
@@ -255,11 +255,15 @@ async fn deliver(connection: &Rc<Connection>, outgoing: Outgoing) -> PyResult<()
 pub async fn application(
     connection: &Rc<Connection>,
     router: &Py<PyAny>,
-    table: &Table,
+    table: PyResult<Py<Table>>,
     errors: &Py<PyAny>,
 ) -> PyResult<()> {
     let py = connection.py();
-    let mut result = guard(dispatch(connection, router, table)).await;
+    let mut result = match table {
+        Ok(table) => guard(dispatch(connection, router, table.get())).await,
+        // A declaration that came late and is wrong: an error of the application, answered as one.
+        Err(error) => Err(error),
+    };
     if let Err(error) = result {
         result = guard(failure::handle(connection, error)).await;
     }

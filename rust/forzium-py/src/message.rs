@@ -23,6 +23,15 @@ pub fn response_body<'py>(py: Python<'py>, body: &Bound<'py, PyAny>) -> PyResult
     Ok(message)
 }
 
+/// `websocket.close`.
+pub fn websocket_close<'py>(py: Python<'py>, code: u16, reason: &str) -> PyResult<Bound<'py, PyDict>> {
+    let message = PyDict::new(py);
+    message.set_item(interned::r#type(py), pyo3::intern!(py, "websocket.close"))?;
+    message.set_item(pyo3::intern!(py, "code"), code)?;
+    message.set_item(pyo3::intern!(py, "reason"), reason)?;
+    Ok(message)
+}
+
 /// The two headers of a body of known length, as ASGI wants them.
 pub fn content_headers<'py>(
     py: Python<'py>,
