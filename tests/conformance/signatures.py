@@ -168,7 +168,9 @@ _ONLY = {"embed": ("Body",), "convert_underscores": ("Header",), "media_type": (
 
 @st.composite
 def param_specs(draw: st.DrawFn, name: str) -> ParamSpec:
-    place = draw(st.sampled_from(PLACES))
+    # `item_id` mostly stands in a path, where little else is possible; contradictions are drawn, but seldom.
+    in_path = name == "item_id" and draw(st.integers(0, 9)) > 0
+    place = draw(st.sampled_from(["", "Path"] if in_path else PLACES))
     pools = {
         "": SCALARS + SEQUENCES + COMPLEX + FILES,
         "Path": SCALARS,
@@ -176,8 +178,10 @@ def param_specs(draw: st.DrawFn, name: str) -> ParamSpec:
         "Form": SCALARS + SEQUENCES + COMPLEX,
         "File": FILES + SCALARS[:3],
     }
-    annotation = draw(st.sampled_from(pools.get(place, SCALARS + SEQUENCES + COMPLEX)))
-    default = draw(st.sampled_from([NOTHING, NOTHING, NOTHING, None, 5, "d", 1.0, True, ["x"]]))
+    annotation = draw(st.sampled_from(SCALARS if in_path else pools.get(place, SCALARS + SEQUENCES + COMPLEX)))
+    default = NOTHING
+    if not in_path and place != "Path":
+        default = draw(st.sampled_from([NOTHING, NOTHING, None, 5, "d", 1.0, True, ["x"]]))
     options: dict[str, Any] = {}
     if place:
         for key in draw(st.lists(st.sampled_from(sorted(_OPTIONS)), max_size=3, unique=True)):
