@@ -294,7 +294,6 @@ def test_answers_are_written_alike() -> None:
         *(Request(f"/{path}", "HEAD") for path in ("both", "model", "stream")),
         *(Request("/model", method) for method in ("POST", "OPTIONS", "BREW")),
         Request("/openapi.json"),
-        Request("/docs/oauth2-redirect"),
         Request("/openapi.json", scope={"root_path": "/api"}),
     )
 
