@@ -45,9 +45,15 @@ def form_union_models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def form_models(field: ModelField) -> list[type[BaseModel]]:
-    """Return the models that a form may be, if that is what the field declares."""
-    field_info: Any = field.field_info
-    if not isinstance(field_info, params.Form) or field_info.embed or is_json_field(field):
+    """Return the models that a form may be, if that is what the field declares; worked out once for each field."""
+    models: list[type[BaseModel]] | None = field.__dict__.get("_form_models")
+    if models is None:
+        models = field.__dict__["_form_models"] = _form_models(field.field_info, is_json_field(field))
+    return models
+
+
+def _form_models(field_info: Any, is_json: bool) -> list[type[BaseModel]]:
+    if not isinstance(field_info, params.Form) or field_info.embed or is_json:
         return []
     model = model_type(field_info.annotation)
     return form_union_models(field_info.annotation) if model is None else [model]
