@@ -69,6 +69,15 @@ def build(framework: str) -> Any:
     async def teapot() -> None:
         raise fw.HTTPException(418, "short and stout", headers={"x-kind": "teapot"})
 
+    @app.websocket("/echo/{number}")
+    async def echo(websocket: fw.WebSocket, number: int, q: str = "none", dependency: str = fw.Depends(opened)) -> None:
+        await websocket.accept(subprotocol="tea")
+        async for text in websocket.iter_text():
+            if text == "close":
+                await websocket.close(3001, "as asked")
+                return
+            await websocket.send_json([number, q, dependency, text])
+
     @app.get("/broken")
     async def broken() -> None:
         raise RuntimeError("the endpoint is broken")

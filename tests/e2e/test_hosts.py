@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from websockets import ConnectionClosed, InvalidStatus, Subprotocol
+from websockets.sync.client import connect
 
 import forzium
 from e2e import hosted, servers
@@ -96,6 +99,35 @@ def test_a_server_delivers_what_fastapi_answers(name: str) -> None:
     for call, found, wanted in zip(hosted.CALLS, answers, expected(), strict=True):
         assert found == wanted, f"{call.method} {call.url}\n{log}"
     assert "RuntimeError: the endpoint is broken" in log
+
+
+SOCKETS = {
+    "uvicorn, websockets": [*HOSTS["uvicorn, asyncio, h11"], "--ws", "websockets"],
+    "uvicorn, wsproto": [*HOSTS["uvicorn, uvloop, httptools"], "--ws", "wsproto"],
+    **{name: command for name, command in HOSTS.items() if "uvicorn" not in name},
+}
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_a_server_carries_a_websocket(name: str) -> None:
+    with host(SOCKETS[name]) as (port, server):
+        base = f"ws://127.0.0.1:{port}"
+        with connect(f"{base}/echo/7?q=%C3%BC", subprotocols=[Subprotocol("tea")], proxy=None) as socket:
+            assert socket.subprotocol == "tea"
+            for text in ("one", "é" * 70_000):
+                socket.send(text)
+                assert json.loads(socket.recv(timeout=servers.START_DEADLINE)) == [7, "ü", "open", text]
+            socket.send("close")
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(timeout=servers.START_DEADLINE)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (3001, "as asked")
+        for path in ("/nowhere", "/echo/seven"):
+            with pytest.raises(InvalidStatus) as refused, connect(base + path, proxy=None):
+                pass
+            assert refused.value.response.status_code == 403, path
+        assert server.returncode() is None
+        assert "Traceback" not in server.output()
 
 
 def test_a_failing_start_up_stops_the_server_as_it_does_for_fastapi(tmp_path: Path) -> None:
