@@ -2,7 +2,7 @@
 //!
 //! `PyDict_Next` takes a fifth of the time in which a document of small objects is written. CPython 3.11 to 3.14 keep a
 //! dict's items in an array that can be read directly. That is no public interface, so it is used only where it was
-//! tried: [`Walk::new`] compares both ways on dicts of every form once in a process, and where they disagree (another
+//! tried: [`is_direct`] compares both ways on dicts of every form once in a process, and where they disagree (another
 //! interpreter, another build) `PyDict_Next` is called as everywhere.
 
 use std::ptr;
@@ -34,10 +34,11 @@ struct General {
     value: *mut ffi::PyObject,
 }
 
+/// An item of a dict whose keys are all `str`.
 #[repr(C)]
-struct Unicode {
-    key: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
+pub(super) struct Unicode {
+    pub(super) key: *mut ffi::PyObject,
+    pub(super) value: *mut ffi::PyObject,
 }
 
 /// Not tried yet, read directly, or not.
@@ -60,11 +61,7 @@ impl Walk {
     /// The GIL is held; `dict` is a dict that lives as long as the walk.
     #[inline(always)]
     pub(super) unsafe fn new(dict: *mut ffi::PyObject) -> Self {
-        let direct = match DIRECT.load(Ordering::Relaxed) {
-            UNTRIED => try_out(),
-            known => known == YES,
-        };
-        Self { dict, position: 0, direct }
+        Self { dict, position: 0, direct: is_direct() }
     }
 
     #[inline(always)]
@@ -117,10 +114,39 @@ impl Walk {
     }
 }
 
+/// Whether items are read directly. The GIL is held.
+#[inline(always)]
+fn is_direct() -> bool {
+    match DIRECT.load(Ordering::Relaxed) {
+        UNTRIED => try_out(),
+        known => known == YES,
+    }
+}
+
+/// The items of a dict that has `count` of them, all keys `str`, none ever deleted; `None` for others.
+///
+/// # Safety
+/// The GIL is held; `dict` is a live dict. The items are good until it can change.
+#[inline(always)]
+pub(super) unsafe fn strings(dict: *mut ffi::PyObject, count: usize) -> Option<*mut Unicode> {
+    // SAFETY: the dict is alive (contract); that `Keys` describes its table was tried out.
+    unsafe {
+        let head = dict.cast::<ffi::PyDictObject>();
+        if !is_direct() || !(*head).ma_values.is_null() || (*head).ma_used != count as ffi::Py_ssize_t {
+            return None;
+        }
+        let keys = (*head).ma_keys.cast::<Keys>();
+        if (*keys).kind != UNICODE || (*keys).entries != count as ffi::Py_ssize_t {
+            return None;
+        }
+        Some(keys.add(1).cast::<u8>().add(1 << (*keys).log2_index_bytes).cast())
+    }
+}
+
 /// Compares both ways once.
 #[cold]
 fn try_out() -> bool {
-    // SAFETY: only called from `Walk::new`, under the GIL.
+    // SAFETY: only called from `is_direct`, under the GIL.
     let agrees = unsafe { agrees() };
     DIRECT.store(if agrees { YES } else { NO }, Ordering::Relaxed);
     agrees

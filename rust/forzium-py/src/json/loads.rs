@@ -25,6 +25,9 @@ const MAX_DEPTH: usize = 256;
 /// the digits of an integer: longer ones are Python's.
 const MAX_NUMBER: usize = 400;
 
+/// Digits of an integer that is read without sonic-rs: they fit into 63 bits.
+const MOST_DIGITS: usize = 18;
+
 /// The value that `json.loads(data)` gives.
 ///
 /// # Errors
@@ -321,6 +324,22 @@ impl Reading<'_, '_> {
     #[inline(always)]
     fn number(&mut self, first: u8) -> Made {
         let start = self.at - 1;
+        // Most integers have a few digits; what is not plainly one of them is sonic-rs's.
+        let mut end = self.at;
+        let mut value = i64::from(first.wrapping_sub(b'0'));
+        if first != b'-' && first != b'0' {
+            while end - start < MOST_DIGITS
+                && let Some(digit @ 0..=9) = self.data.get(end).map(|byte| byte.wrapping_sub(b'0'))
+            {
+                value = value * 10 + i64::from(digit);
+                end += 1;
+            }
+            if !matches!(self.data.get(end), Some(b'0'..=b'9' | b'.' | b'e' | b'E')) {
+                self.at = end;
+                // SAFETY: the GIL is held by `self.py`.
+                return made(unsafe { object::signed(value) });
+            }
+        }
         self.sonic.read.set_index(self.at);
         let Ok(parsed) = self.sonic.parse_number(first) else {
             return self.odd_number(start, first);

@@ -17,6 +17,7 @@ mod loads;
 mod object;
 mod output;
 mod scan;
+mod shapes;
 mod turns;
 
 use pyo3::ffi;

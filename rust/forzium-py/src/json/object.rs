@@ -6,6 +6,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::shapes;
 use super::turns::Turns;
 
 /// Owned references to objects that have no container yet; dropped with it.
@@ -53,9 +54,15 @@ impl Values {
     /// The GIL is held, `start <= self.len()`, the values from `start` on are pairs whose first is a `str` object.
     #[inline]
     pub(super) unsafe fn dict(&mut self, start: usize, py: Python<'_>, turns: &mut Turns) -> *mut ffi::PyObject {
-        // SAFETY: the GIL is held (contract). Each pair's references stay ours until `truncate` releases them, after
-        // the dict took its own; hashing and comparing exact `str` objects runs no Python code.
+        // SAFETY: the GIL is held (contract), and the values are owned pairs. Where `copy` made a dict, the references are
+        // its, and forgotten here; else each stays ours until the dict took its own. Hashing and comparing exact `str`
+        // objects runs no Python code.
         unsafe {
+            let copied = shapes::copy(&self.0[start..]);
+            if !copied.is_null() {
+                self.0.set_len(start);
+                return copied;
+            }
             let dict = ffi::PyDict_New();
             if dict.is_null() {
                 return dict;
@@ -67,8 +74,12 @@ impl Values {
                     return ptr::null_mut();
                 }
             }
-            for &object in &self.0[start..] {
-                ffi::Py_DECREF(object);
+            let end = self.0.len();
+            if ffi::PyDict_Size(dict) as usize * 2 == end - start {
+                shapes::remember(&self.0[start..]);
+            }
+            for at in start..end {
+                ffi::Py_DECREF(self.0[at]);
             }
             self.0.set_len(start);
             dict
@@ -112,10 +123,47 @@ pub(super) unsafe fn ascii(text: &[u8]) -> *mut ffi::PyObject {
 ///
 /// # Safety
 /// The GIL is held, and `text` is not ASCII.
-#[inline]
 pub(super) unsafe fn wide(text: &str) -> *mut ffi::PyObject {
-    // SAFETY: the GIL is held (contract); pointer and length describe `text`.
-    unsafe { ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t) }
+    let highest = text.bytes().max().unwrap_or(0);
+    let count = text.chars().count();
+    if count < 2 {
+        // Single characters up to 0xFF are shared.
+        // SAFETY: the GIL is held (contract); pointer and length describe `text`.
+        return unsafe { ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t) };
+    }
+    // The first bytes of characters: up to 0xC3 below U+0100, up to 0xEF below U+10000.
+    let largest = match highest {
+        0..=0xC3 => 0xFF,
+        0xC4..=0xEF => 0xFFFF,
+        _ => 0x10_FFFF,
+    };
+    // SAFETY: the GIL is held (contract). A new string has room for `count` characters of 1, 2 or 4 bytes, by the largest
+    // that was announced, which is the smallest size that holds all of them, as Python demands; nobody else has seen it.
+    unsafe {
+        let object = ffi::PyUnicode_New(count as ffi::Py_ssize_t, largest);
+        if object.is_null() {
+            return object;
+        }
+        let data = ffi::PyUnicode_DATA(object);
+        match largest {
+            0xFF => fill(data.cast::<u8>(), text, |character| character as u8),
+            0xFFFF => fill(data.cast::<u16>(), text, |character| character as u16),
+            _ => fill(data.cast::<u32>(), text, |character| character),
+        }
+        object
+    }
+}
+
+/// Writes the characters of `text` one after the other.
+///
+/// # Safety
+/// `to` has room for all of them.
+#[inline(always)]
+unsafe fn fill<T>(to: *mut T, text: &str, narrow: impl Fn(u32) -> T) {
+    for (index, character) in text.chars().enumerate() {
+        // SAFETY: there is room for each character (contract).
+        unsafe { to.add(index).write(narrow(u32::from(character))) };
+    }
 }
 
 /// # Safety
