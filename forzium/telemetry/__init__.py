@@ -6,8 +6,8 @@ Not for: choosing exporters; providers are the application's, or come from OpenT
 What stands where: `_api` what an application and the core call while a request runs, `_asgi` the request's span,
 metrics and logs, `_runtime` the set-up from the environment, `_otel` all that is taken from opentelemetry.
 
-For the core: `watches(app)` tells cheaply whether a request must go through `serve`, and `lifespan_watches(app)` whether
-a lifespan must. Where `_api.is_active` is False no request of this process is being watched, and none of `_operation`,
+For the core: `watches(app)` tells cheaply whether a request must go through `serve`, `lifespan_watches(app)` whether a
+lifespan must. Where `_api.is_active` is False no request of this process is being watched, and none of `_operation`,
 `_route_selected`, `_validation_failed` and `get_telemetry_data` has to be called.
 
 Source: `fastapi.telemetry`.

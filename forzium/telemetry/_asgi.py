@@ -1,7 +1,7 @@
 """Around one request: its span, its metrics, and a record of the exception nobody handled.
 
-Layer: on `_api`, `_otel`. opentelemetry is imported with the first `NativeTelemetry` that is asked anything, not with this
-module: `ExceptionTelemetryMiddleware` is part of every middleware stack.
+Layer: on `_api`, `_otel`. opentelemetry is imported with the first `NativeTelemetry` that is asked anything, not with
+this module: `ExceptionTelemetryMiddleware` is part of every middleware stack.
 Not for: what happens inside the request (`_api`).
 
 Source: `fastapi.telemetry`; OpenTelemetry's semantic conventions for HTTP.
@@ -277,8 +277,10 @@ class _Watch:
         self.attributes = dict(self.active_attributes)
         if not self.is_websocket and scope.get("http_version"):
             self.attributes["network.protocol.version"] = scope["http_version"]
-        self.duration, self.active = (None, None) if meter_provider is None else telemetry._instruments(meter_provider)
-        if self.active is not None:
+        self.duration: Histogram | None = None
+        self.active: UpDownCounter | None = None
+        if meter_provider is not None:
+            self.duration, self.active = telemetry._instruments(meter_provider)
             self.active.add(1, self.active_attributes)
         self.started = perf_counter()
         tracer = span = None
