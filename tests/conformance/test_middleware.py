@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import itsdangerous
 import pytest
 
@@ -49,9 +50,9 @@ def run(app: Any, scope: Any, body: tuple[bytes, ...] = (b"",), backend: str = "
         parts = [{"type": "websocket.connect"}]
 
     async def receive() -> Any:
-        if parts:
-            return parts.pop(0)
-        await anyio.sleep_forever()
+        while not parts:
+            await anyio.sleep_forever()
+        return parts.pop(0)
 
     async def send(message: Any) -> None:
         plain = dict(message)
@@ -422,7 +423,7 @@ async def from_child_tasks(scope: Any, receive: Any, send: Any) -> None:
         async def stream() -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             for number in range(3):
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
                 await send({"type": "http.response.body", "body": b"%d" % number, "more_body": True})
             await send({"type": "http.response.body"})
             tasks.cancel_scope.cancel()
