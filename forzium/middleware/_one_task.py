@@ -45,22 +45,47 @@ if TYPE_CHECKING:
         dispatch_func: Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]
 
 
+class _Asyncio:
+    """What is needed to tell where one is: asyncio's current task, and anyio's record of its cancel scopes."""
+
+    def __init__(self, asyncio: Any) -> None:
+        self.running_loop: Callable[[], Any] = asyncio._get_running_loop
+        self.current_task: Callable[[Any], asyncio.Task[Any] | None] = asyncio.current_task
+        # anyio has no question for the innermost scope. Without the record the two are always apart.
+        self.states: Any = getattr(sys.modules.get("anyio._backends._asyncio"), "_task_states", None)
+
+
+_asyncio: _Asyncio | None = None
+
+
 def where() -> "tuple[asyncio.Task[Any], Any] | None":
     """Return the current task and its innermost cancel scope; None where that cannot be told."""
-    asyncio = sys.modules.get("asyncio")
-    backend = sys.modules.get("anyio._backends._asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:
-        return None
-    task = asyncio.current_task()
+    global _asyncio
+    known = _asyncio
+    if known is None:
+        module = sys.modules.get("asyncio")
+        if module is None:
+            return None
+        known = _Asyncio(module)
+        if known.states is None:
+            # Nobody has opened a scope yet; with the import somebody may.
+            if known.running_loop() is None or not _import_backend():
+                return None
+            known = _Asyncio(module)
+        _asyncio = known
+    loop = known.running_loop()
+    task = None if loop is None else known.current_task(loop)
     if task is None:
         return None
-    if backend is None:
-        return task, None  # nobody can have opened a scope
-    # anyio does not say which scope is the innermost. Without this the two are always apart.
-    states = getattr(backend, "_task_states", None)
-    if states is None:
-        return None
-    return task, getattr(states.get(task), "cancel_scope", None)
+    state = known.states.get(task)
+    return task, None if state is None else state.cancel_scope
+
+
+def _import_backend() -> bool:
+    """Import the part of anyio that keeps the record; tell whether it is there."""
+    from importlib import import_module
+
+    return hasattr(import_module("anyio._backends._asyncio"), "_task_states")
 
 
 class _Companion:
@@ -154,8 +179,7 @@ class OneTask:
     # For a run: what it may do.
 
     def is_here(self) -> bool:
-        now = where()
-        return now is not None and now[0] is self.here[0]
+        return _asyncio is not None and _asyncio.current_task(_asyncio.running_loop()) is self.here[0]
 
     def is_clear(self) -> bool:
         return where() == self.here
