@@ -289,12 +289,15 @@ class OneTask:
     def _raise(self) -> None:
         runs, self.runs = self.runs, []
         self.companions.clear()
-        unseen = [run.error for run in runs if run.error is not None and not run.error_raised]
-        if self.error is not None:
-            if not isinstance(self.error, Exception):
-                for error in unseen:
-                    if isinstance(error, Exception):
-                        raise error
-            raise self.error
-        for error in unseen:
-            raise error
+        # An error of the rest that `dispatch` has not seen comes before the cancellation of `dispatch` only.
+        error, self.error = self.error, None
+        for run in runs:
+            unseen, run.error = run.error, None
+            if unseen is not None and (error is None or isinstance(unseen, Exception) > isinstance(error, Exception)):
+                error = unseen
+            del unseen
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error

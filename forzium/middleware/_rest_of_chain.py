@@ -149,7 +149,6 @@ class RestOfChain:
         self.ended = False
         self.finished = False
         self.error: BaseException | None = None
-        self.error_raised = False
         self.start: Message | None = None
         self.only_chunk: Any = None
         self.info: Mapping[str, Any] | None = None
@@ -314,15 +313,17 @@ class RestOfChain:
             start = await self._first_message()
         except anyio.EndOfStream:
             self.adopt_variables()
-            error = self.error
-            if error is None:
+            if self.error is None:
                 raise RuntimeError("No response returned.") from None
-            self.error_raised = True
             # The end of the stream is no part of the story that the traceback tells.
+            error, self.error = self.error, None
             cause = error.__cause__
             if cause is None and not error.__suppress_context__:
                 cause = error.__context__
-            raise error from cause
+            try:
+                raise error from cause
+            finally:
+                del error, cause  # the traceback holds this frame: without it there is no cycle
         assert start["type"] == _START
         self.adopt_variables()
         return StreamedResponse.of_run(self, start)

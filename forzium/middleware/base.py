@@ -87,8 +87,12 @@ class BaseHTTPMiddleware:
                 run.close()
         for run in runs:
             run.adopt_variables()
-            if run.error is not None and not run.error_raised:
-                raise run.error
+            error, run.error = run.error, None
+            try:
+                if error is not None:
+                    raise error
+            finally:
+                del error
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         """Answer `request`; `await call_next(request)` gives the response of the rest of the chain.
