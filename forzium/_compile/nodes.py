@@ -20,7 +20,7 @@ from forzium.dependencies.body import request_body_to_args, should_embed_body_fi
 from forzium.dependencies.callables import is_async_gen_callable, is_coroutine_callable, is_gen_callable
 from forzium.dependencies.forms import form_models
 from forzium.dependencies.models import Dependant, UsesScopesCache, cache_key, oauth_scopes
-from forzium.dependencies.utils import get_dependant
+from forzium.dependencies.utils import get_dependant, get_flat_body_params
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 
@@ -44,9 +44,11 @@ class Nodes:
         self._known: dict[Any, int] = {}
         self._repeats: dict[int, bool] = {}
         self._uses_scopes: UsesScopesCache = {}
+        self._form = False
 
     def add_endpoint(self, dependant: Dependant) -> None:
         """Walk the dependencies of an endpoint, then visit the endpoint itself."""
+        self._form = any(isinstance(field.field_info, params.Form) for field in get_flat_body_params(dependant))
         first = len(self.visits)
         inputs, names, needs = self._visit_dependencies(dependant)
         assert dependant.call is not None
@@ -158,7 +160,7 @@ class Nodes:
         fields = dependant.body_params
         if not fields:
             return None
-        if any(isinstance(field.field_info, params.Form) for field in fields):
+        if self._form:  # the body of the whole operation is one, whoever declared it
             embed = self._embed
 
             async def read(body: Any) -> tuple[dict[str, Any], list[Any]]:

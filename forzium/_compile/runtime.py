@@ -77,6 +77,13 @@ def _first(generator: Generator[Any, None, None]) -> Any:
         return next(generator)
     except StopIteration:
         raise RuntimeError("generator didn't yield") from None
+    except StopAsyncIteration as error:
+        raise _in_generator(error) from error
+
+
+def _in_generator(error: StopAsyncIteration) -> RuntimeError:
+    """What this exception becomes in FastAPI, where an async generator enters and leaves the plain one."""
+    return RuntimeError("async generator raised StopAsyncIteration")
 
 
 async def exit_sync_generator(generator: Generator[Any, None, None], exception: BaseException | None) -> bool:
@@ -88,8 +95,11 @@ async def exit_sync_generator(generator: Generator[Any, None, None], exception: 
     Source: `contextlib.contextmanager`; FastAPI, `contextmanager_in_threadpool`.
     """
     done = False
-    with anyio.CancelScope(shield=True):
-        done = await anyio.to_thread.run_sync(_leave, generator, exception, limiter=anyio.CapacityLimiter(1))
+    try:
+        with anyio.CancelScope(shield=True):
+            done = await anyio.to_thread.run_sync(_leave, generator, exception, limiter=anyio.CapacityLimiter(1))
+    except StopAsyncIteration as error:
+        raise _in_generator(error) from error
     return done  # noqa: RET504  (the scope may swallow an exception, says the type checker)
 
 
@@ -271,9 +281,7 @@ def body_unreadable(scope: Scope, error: Any) -> Exception:
         return error
     if MAX_BODY_SIZE_SCOPE_KEY in scope and (limit := get_body_limit_error(error)) is not None:
         return limit
-    from forzium.exceptions import HTTPException
-
-    unreadable = HTTPException(status_code=400, detail="There was an error parsing the body")
+    unreadable = StarletteHTTPException(status_code=400, detail="There was an error parsing the body")
     unreadable.__cause__ = error
     return unreadable
 

@@ -1,7 +1,7 @@
 """`solve_dependencies`: FastAPI's function, on the same plan that a request runs.
 
-Layer: `forzium.dependencies` and, when called, the compiler of plans. The core does not call it, unless an agent has put a function of its own in its place; it is here for
-those who call it themselves.
+Layer: `forzium.dependencies` and, when called, the compiler of plans. The core does not call it, unless an agent has
+put a function of its own in its place; it is here for those who call it themselves.
 
 Source: FastAPI 0.165 `dependencies.utils.solve_dependencies`.
 """
