@@ -12,7 +12,7 @@ use std::ptr;
 
 use pyo3::exceptions::{PyRecursionError, PyRuntimeError, PyTypeError, PyUnicodeEncodeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyNotImplemented, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyList, PyNotImplemented, PyString, PyTuple};
 use pyo3::{ffi, intern};
 
 use super::entries::Walk;
@@ -96,8 +96,8 @@ type Open = [MaybeUninit<*mut ffi::PyObject>; MAX_DEPTH];
 /// step that led to it.
 enum Wrong {
     NotFinite(f64),
-    /// Python's own error, which is set.
-    Surrogate,
+    /// Python's own error.
+    Surrogate(PyErr),
     /// The name of a type that JSON has no form for.
     Value(String),
     /// The name of a type that a key cannot have.
@@ -445,10 +445,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         let text = text.cast_into::<PyString>().map_err(PyErr::from).or_failed(py)?;
         let text = match text.to_str() {
             Ok(text) => text,
-            Err(error) => {
-                error.restore(py);
-                return Err(self.wrong(Wrong::Surrogate));
-            }
+            Err(error) => return Err(self.wrong(Wrong::Surrogate(error))),
         };
         let cursor = self.output.extend(cursor, text.as_bytes())?;
         self.output.constant(cursor, b",")
@@ -562,7 +559,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
             }
             let cursor = self.output.constant(cursor, b"\"")?;
             let cursor = if ffi::PyFloat_Check(raw) != 0 {
-                self.float(cursor, ffi::PyFloat_AS_DOUBLE(raw), b'"')?
+                self.float_key(cursor, ffi::PyFloat_AS_DOUBLE(raw))?
             } else if raw == ffi::Py_True() {
                 self.output.constant(cursor, b"true\"")?
             } else if raw == ffi::Py_False() {
@@ -579,6 +576,16 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         }
     }
 
+    /// A float as a key, and the quote after it. A key is a string, so its spelling is its value: it is Python's.
+    fn float_key(&mut self, cursor: Cursor, value: f64) -> Written {
+        if !value.is_finite() {
+            return Err(self.wrong(Wrong::NotFinite(value)));
+        }
+        let text = PyFloat::new(self.py, value).repr().or_failed(self.py)?;
+        let cursor = self.output.extend(cursor, text.to_str().or_failed(self.py)?.as_bytes())?;
+        self.output.constant(cursor, b"\"")
+    }
+
     /// # Safety
     /// `object` is a live `str`.
     #[inline(always)]
@@ -593,7 +600,8 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
             } else {
                 let data = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length).cast::<u8>();
                 if data.is_null() {
-                    return Err(self.wrong(Wrong::Surrogate));
+                    let error = PyErr::fetch(self.py);
+                    return Err(self.wrong(Wrong::Surrogate(error)));
                 }
                 data
             };
@@ -750,8 +758,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
                 PyRuntimeError::new_err(format!("{what} changed size during iteration (at {path})"))
             }
             Wrong::Circular => PyValueError::new_err(format!("Circular reference detected (at {path})")),
-            Wrong::Surrogate => {
-                let error = failed.take(py);
+            Wrong::Surrogate(error) => {
                 let value = error.value(py);
                 if value.is_instance_of::<PyUnicodeEncodeError>()
                     && let Ok(reason) = value.getattr("reason")

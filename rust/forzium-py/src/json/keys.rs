@@ -142,18 +142,32 @@ fn slot(key: &[u8]) -> Place {
 /// The GIL is held; `key` is ASCII, unescaped in the document, and has 1 to [`LONGEST`] bytes.
 #[inline]
 pub(super) unsafe fn find(key: &[u8], after: After) -> (*mut ffi::PyObject, Place) {
-    let place = slot(key);
+    let first = slot(key);
+    // Each key has two places, so that two keys that meet do not push each other out by turns.
+    let second = if first ^ 1 == ROOT { first } else { first ^ 1 };
     // SAFETY: the GIL is held (contract), so nobody else touches the table. A replaced entry's string is released after
     // the new one was stored; releasing an exact `str` runs no Python code. `key` has the length of its entry where
     // the bytes are compared.
     unsafe {
+        let holds = |place: Place| {
+            let Entry { object, length, .. } = *entry(place);
+            !object.is_null() && length as usize == key.len() && equal(key.as_ptr(), characters(object), key.len())
+        };
+        let known = if holds(first) {
+            Some(first)
+        } else if holds(second) {
+            Some(second)
+        } else {
+            None
+        };
+        let place = known.unwrap_or(if (*entry(first)).object.is_null() { first } else { second });
         match after {
             After::Key(before) => (*entry(before)).next = place,
             After::Parent(above) => (*entry(above)).child = place,
         }
         let found = entry(place);
-        let Entry { object, length, .. } = *found;
-        if !object.is_null() && length as usize == key.len() && equal(key.as_ptr(), characters(object), key.len()) {
+        let object = (*found).object;
+        if known.is_some() {
             return (ffi::Py_NewRef(object), place);
         }
         let fresh = super::object::ascii(key);
