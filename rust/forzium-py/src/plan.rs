@@ -61,6 +61,8 @@ pub struct Field {
 /// A name of a parameter.
 pub struct Alias {
     pub text: String,
+    /// The same as the name of a header: latin-1, in lower case. None: no header has that name.
+    pub header: Option<Vec<u8>>,
     /// The same as a Python string.
     pub key: Py<PyString>,
     /// The location that errors name: `(source, alias)`.
@@ -196,7 +198,9 @@ impl Field {
         let mut aliases = Vec::new();
         for alias in attribute!(spec, "aliases").try_iter()? {
             let (text, loc) = alias?.extract::<(Bound<'_, PyString>, Bound<'_, PyTuple>)>()?;
-            aliases.push(Alias { text: text.to_string(), key: text.unbind(), loc: loc.unbind() });
+            let (key, text) = (text.clone().unbind(), text.to_string());
+            let header = text.to_lowercase().chars().map(|char| u8::try_from(char).ok()).collect();
+            aliases.push(Alias { text, header, key, loc: loc.unbind() });
         }
         let validate_default: bool = attribute!(spec, "validate_default").extract()?;
         let _ = py;

@@ -68,12 +68,13 @@ pub fn route_path(connection: &Connection) -> PyResult<(Bound<'_, PyString>, usi
     let root = root.cast::<PyString>().map_err(|_| {
         PyTypeError::new_err("ASGI scope: expected 'root_path' to be a string, but found something else")
     })?;
-    let start = {
-        let (path, root) = (path.to_cow()?, root.to_cow()?);
-        match path.strip_prefix(root.as_ref()) {
+    let start = match (path.to_cow(), root.to_cow()) {
+        (Ok(path), Ok(root)) => match path.strip_prefix(root.as_ref()) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => root.len(),
             _ => 0,
-        }
+        },
+        // Lone surrogates: no route has such a path.
+        _ => 0,
     };
     Ok((path, start))
 }

@@ -187,11 +187,14 @@ fn missing(connection: &Connection, field: &Field, alias: usize) -> PyResult<()>
 fn raw_value<'c>(connection: &'c Connection, field: &Field) -> PyResult<(Raw<'c>, usize)> {
     for (index, alias) in field.aliases.iter().enumerate() {
         if field.sequence && matches!(field.source, Source::Query | Source::Header) {
-            let values: Bound<'_, PyList> = match field.source {
-                Source::Query => connection.query_params(&alias.text)?,
-                _ => connection.headers_all(header_name(&alias.text).as_bytes())?,
+            let values: Option<Bound<'_, PyList>> = match (&field.source, &alias.header) {
+                (Source::Query, _) => Some(connection.query_params(&alias.text)?),
+                (_, Some(name)) => Some(connection.headers_all(name)?),
+                (_, None) => None,
             };
-            if !values.is_empty() {
+            if let Some(values) = values
+                && !values.is_empty()
+            {
                 return Ok((Raw::Value(values.into_any()), index));
             }
             continue;
@@ -200,7 +203,10 @@ fn raw_value<'c>(connection: &'c Connection, field: &Field) -> PyResult<(Raw<'c>
         let value = match field.source {
             Source::Path => connection.path_param(alias.key.bind(py))?,
             Source::Query => connection.query_param(&alias.text)?.map(Bound::into_any),
-            Source::Header => connection.header(header_name(&alias.text).as_bytes())?.map(Bound::into_any),
+            Source::Header => match &alias.header {
+                Some(name) => connection.header(name)?.map(Bound::into_any),
+                None => None,
+            },
             Source::Cookie => connection.cookie(&alias.text)?.map(Bound::into_any),
             Source::Body => None,
         };
@@ -212,10 +218,6 @@ fn raw_value<'c>(connection: &'c Connection, field: &Field) -> PyResult<(Raw<'c>
         return Ok((Raw::Value(value), index));
     }
     Ok((Raw::Missing, 0))
-}
-
-fn header_name(alias: &str) -> std::borrow::Cow<'_, str> {
-    if alias.bytes().any(|byte| byte.is_ascii_uppercase()) { alias.to_lowercase().into() } else { alias.into() }
 }
 
 /// Asks the general Python function, which takes Starlette's mappings.
