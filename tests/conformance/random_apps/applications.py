@@ -1,0 +1,527 @@
+"""Applications as source text: dependencies, routers, operations, exception handlers.
+
+Stands on `declarations`. The text begins with the prelude of `driver`, which has the imports, `at` (notes that a point
+is reached, and fails there if the request says so) and `note` (notes the values received).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from . import declarations as d
+from . import kinds
+from .declarations import Model, Param
+
+STYLES = (
+    *("async", "sync", "async", "sync", "async gen", "async gen", "sync gen", "sync gen"),
+    *("class", "instance", "async instance", "gen instance", "partial", "method", "wrapped", "security"),
+)
+SECURITY = (
+    "APIKeyHeader(name='x-key')",
+    "APIKeyHeader(name='x-key', auto_error=False)",
+    "APIKeyQuery(name='key')",
+    "APIKeyCookie(name='key', scheme_name='Key')",
+    "HTTPBasic()",
+    "HTTPBasic(realm='r', auto_error=False)",
+    "HTTPBearer()",
+    "HTTPBearer(auto_error=False)",
+    "HTTPDigest()",
+    "OAuth2PasswordBearer(tokenUrl='token', scopes={'read': 'Read', 'write': 'Write'})",
+    "OAuth2PasswordBearer(tokenUrl='token', auto_error=False)",
+    "OAuth2AuthorizationCodeBearer(authorizationUrl='auth', tokenUrl='token')",
+    "OpenIdConnect(openIdConnectUrl='connect')",
+)
+SPECIALS = (
+    "request: Request",
+    "response: Response",
+    "background: BackgroundTasks",
+    "connection: HTTPConnection",
+    "scopes: SecurityScopes",
+)
+
+
+@dataclass
+class Callee:
+    """A dependency or an endpoint.
+
+    Attributes:
+        name: What it is called.
+        source: Its definition.
+        params: The parameters it and everything it needs take.
+        points: Where requests may let it fail.
+        yields: Whether it is a generator.
+    """
+
+    name: str
+    source: str
+    params: list[Param] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    yields: bool = False
+
+
+@dataclass
+class Operation:
+    """What requests need to know of an operation: method, path, parameters, points of failure, and its body."""
+
+    method: str
+    path: str
+    params: list[Param]
+    points: list[str]
+    style: str
+
+
+@dataclass
+class Application:
+    """The source text after the prelude, the operations, and statements that change it between requests."""
+
+    source: str
+    operations: list[Operation]
+    changes: list[str]
+    points: list[str]
+
+
+class Writer:
+    """Draws one application."""
+
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+        # JSON bodies and forms do not mix well; a few applications try.
+        self.style = rng.choice(["none", "json", "json", "json", "form", "form", "files", "files"])
+        self.models: list[Model] = []
+        self.callees: list[Callee] = []
+        self.parts: list[str] = []
+        self.all_points: list[str] = []
+
+    def chance(self, of: float) -> bool:
+        return self.rng.random() < of
+
+    def draw(self) -> Application:
+        """Draw the whole."""
+        rng = self.rng
+        for index in range(rng.choice([0, 1, 1, 2, 3])):
+            model = d.draw_model(rng, f"Model{index}", self.models, flat=self.chance(0.6))
+            self.models.append(model)
+            self.parts.append(model.source)
+        for index in range(rng.choice([0, 1, 2, 3, 4, 5])):
+            self._dependency(f"d{index}")
+        self.parts.append(self._application())
+        operations = self._routers()
+        self._handlers()
+        changes = self._changes()
+        source = "\n\n".join(self.parts)
+        return Application(d.definitions(source) + "\n\n" + source, operations, changes, self.all_points)
+
+    # Signatures
+
+    def _params(self, most: int, taken: set[str], *, endpoint: bool) -> list[Param]:
+        rng = self.rng
+        params = []
+        for name in rng.sample(d.NAMES, rng.randint(0, most)):
+            if name in taken:
+                continue
+            params.append(d.draw_param(rng, name, self._place(endpoint), self.models))
+        return params
+
+    def _place(self, endpoint: bool) -> str:
+        rng = self.rng
+        place = rng.choice(["query", "query", "header", "cookie", "body", "body" if endpoint else "query"])
+        if place != "body":
+            return place
+        if self.style == "none":
+            return "query"
+        if self.style == "json" or self.chance(0.03):
+            return "body"
+        return rng.choice(["form", "file"]) if self.style == "files" else "form"
+
+    def _needs(
+        self, most: int, params: list[Param], points: list[str], known: Sequence[Callee] | None = None
+    ) -> list[str]:
+        """Draw dependencies: their declarations. What they take and where they fail is added to the lists."""
+        sources = []
+        known = self.callees if known is None else known
+        for index in range(min(most, self.rng.choice([0, 0, 1, 1, 2, 3]))):
+            if not known:
+                break
+            callee = self.rng.choice(known)
+            params += callee.params
+            points += callee.points
+            declared = self._depends(callee)
+            annotation = callee.name if callee.name.startswith("D") and self.chance(0.5) else "Any"
+            if annotation != "Any" and self.chance(0.3):
+                declared = "Depends()"
+            if self.chance(0.5):
+                sources.append(f"s{index}: Annotated[{annotation}, {declared}]")
+            else:
+                sources.append(f"s{index}: {annotation} = {declared}")
+        return sources
+
+    def _depends(self, callee: Callee) -> str:
+        options = []
+        if self.chance(0.15):
+            options.append("use_cache=False")
+        if self.chance(0.15):
+            scopes = self.rng.sample(["read", "write", "admin"], self.rng.choice([0, 1, 2]))
+            return f"Security({', '.join([callee.name, f'scopes={scopes!r}', *options])})"
+        if callee.yields and self.chance(0.4):
+            options.append(f"scope={self.rng.choice(['function', 'request'])!r}")
+        if self.chance(0.03):
+            options.append("max_concurrency=2")
+        return f"Depends({', '.join([callee.name, *options])})"
+
+    def _specials(self) -> list[str]:
+        return [each for each in SPECIALS if self.chance(0.1)]
+
+    def _body(self, name: str, own: list[str], specials: list[str], *, awaits: bool) -> list[str]:
+        """What a function does: note where it is and what it was given; touch what was injected."""
+        values = [each.split(":")[0] for each in own]
+        lines = [f"at({name!r})", f"note({name!r}, {', '.join(f'{each}={each}' for each in values)})"]
+        if awaits and self.chance(0.3):
+            lines.append("await anyio.sleep(0)")
+        if self.chance(0.15):
+            lines.append(f"VAR.set({name!r})")
+        if self.chance(0.15):
+            lines.append(f"LOG.append({name + ' sees '!r} + VAR.get())")
+        names = [each.split(":")[0] for each in specials]
+        if "response" in names:
+            touches = [
+                f"response.headers['x-{name.lower()}'] = 'set'",
+                f"response.headers.append('x-more', {name!r})",
+                f"response.set_cookie({name!r}, 'value', max_age=3)",
+                "response.status_code = 202",
+                "response.headers['content-type'] = 'text/odd'",
+                "response.delete_cookie('gone')",
+            ]
+            lines += self.rng.sample(touches, self.rng.choice([1, 1, 2]))
+        if "background" in names:
+            task = self.rng.choice(["later", "later_async"])
+            lines.append(f"background.add_task({task}, {name!r}, key=1)")
+        if "request" in names:
+            touch = self.rng.choice(
+                [
+                    *("request.method", "request.url.path", "request.query_params.multi_items()", "request.cookies"),
+                    *("request.path_params", "request.headers.get('x-token')", "request.scope['route'].path"),
+                    "(request.state.__dict__, setattr(request.state, 'a', 1), request.state.a)[2]",
+                ]
+            )
+            lines.append(f"note({name + ' request'!r}, it={touch})")
+            if awaits and self.chance(0.15):
+                lines.append(f"note({name + ' body'!r}, it=await request.body())")
+        if "connection" in names:
+            lines.append(f"note({name + ' connection'!r}, it=connection.url.path)")
+        if "scopes" in names:
+            lines.append(f"note({name + ' scopes'!r}, it=(scopes.scopes, scopes.scope_str))")
+        return lines
+
+    # Dependencies
+
+    def _dependency(self, name: str) -> None:
+        style = self.rng.choice(STYLES)
+        if style == "security":
+            self.parts.append(f"{name} = {self.rng.choice(SECURITY)}")
+            self.callees.append(Callee(name, ""))
+            return
+        if style == "class":
+            name = name.upper()
+        params = self._params(2, set(), endpoint=False)
+        own = [each.source for each in params]
+        points = [name]
+        needed = list(params)
+        own += self._needs(2, needed, points)
+        specials = self._specials()
+        is_async = style.startswith("async") or (style in ("partial", "method", "gen instance") and self.chance(0.5))
+        yields = "gen" in style
+        lines = self._body(name, own, specials, awaits=is_async)
+        value = f"f'{name} {{len(LOG)}}'"
+        if self.chance(0.1):
+            value = "None"
+        if yields:
+            lines += self._yielding(name, value)
+            points.append(f"{name} exit")
+        elif style != "class":
+            lines.append(f"return {value}")
+        signature = d.signature([*own, *specials])
+        self.parts.append(self._callable(name, style, signature, lines, is_async))
+        self.callees.append(Callee(name, "", needed, points, yields))
+        self.all_points += points
+
+    def _yielding(self, name: str, value: str) -> list[str]:
+        rng = self.rng
+        if self.chance(0.25):
+            return [f"yield {value}", f"at('{name} exit')"]
+        lines = ["try:", f"    yield {value}"]
+        caught = rng.choice(["Exception", "Exception", "HTTPException", "CustomError", "ValueError", "BaseException"])
+        if self.chance(0.6):
+            lines += [f"except {caught} as error:", f"    LOG.append('{name} saw ' + describe(error)[0])"]
+            outcome = rng.randrange(8)
+            if outcome < 4:
+                lines.append("    raise")
+            elif outcome == 4:
+                lines.append("    raise HTTPException(418, f'from {type(error).__name__}')")
+            elif outcome == 5:
+                lines.append("    raise CustomError('replaced') from error")
+            elif outcome == 6:
+                lines.append("    raise CustomError('replaced') from None")
+        if self.chance(0.03):
+            lines += ["finally:", f"    at('{name} exit')", "yield 'again'"]
+        elif self.chance(0.7) or len(lines) == 2:
+            lines += ["finally:", f"    at('{name} exit')"]
+        else:
+            lines += ["else:", f"    at('{name} exit')"]
+        return lines
+
+    def _callable(self, name: str, style: str, signature: str, lines: list[str], is_async: bool) -> str:
+        prefix = "async def" if is_async else "def"
+        body = "\n".join("    " + line for line in lines)
+        deeper = "\n".join("        " + line for line in lines)
+        with_self = f"self, {signature}" if signature else "self"
+        shown = f"    def __repr__(self) -> str:\n        return {name!r}"
+        match style:
+            case "class":
+                return f"class {name}:\n    def __init__({with_self}):\n{deeper}\n\n{shown}"
+            case "instance" | "async instance" | "gen instance":
+                return f"class Of{name}:\n    {prefix} __call__({with_self}):\n{deeper}\n\n\n{name} = Of{name}()"
+            case "method":
+                return f"class Of{name}:\n    {prefix} method({with_self}):\n{deeper}\n\n\n{name} = Of{name}().method"
+            case "partial":
+                extra = "extra: str = 'e'"
+                joined = f"{signature}, {extra}" if signature else extra
+                return (
+                    f"{prefix} base_{name}({joined}):\n{body}\n\n\n{name} = functools.partial(base_{name}, extra='p')"
+                )
+            case "wrapped":
+                wrapper = self.rng.choice(["wrapped", "wrapped_async"])
+                return f"@{wrapper}\ndef {name}({signature}):\n{body}"
+        return f"{prefix} {name}({signature}):\n{body}"
+
+    # The application and its routers
+
+    def _level(self, params: list[Param], points: list[str]) -> str:
+        """Draw dependencies of a router or an application, as an argument."""
+        if not self.callees or not self.chance(0.25):
+            return ""
+        drawn = self.rng.sample(self.callees, min(len(self.callees), self.rng.choice([1, 1, 2])))
+        for each in drawn:
+            params += each.params
+            points += each.points
+        return f"dependencies=[{', '.join(self._depends(each) for each in drawn)}]"
+
+    def _application(self) -> str:
+        self.app_params: list[Param] = []
+        self.app_points: list[str] = []
+        options = [self._level(self.app_params, self.app_points)]
+        if self.chance(0.15):
+            options.append("strict_content_type=False")
+        if self.chance(0.05):
+            options.append("default_response_class=Plain")
+        if self.chance(0.05):
+            options.append("separate_input_output_schemas=False")
+        return f"app = FastAPI({', '.join(filter(None, options))})"
+
+    def _routers(self) -> list[Operation]:
+        rng = self.rng
+        operations: list[Operation] = []
+        routers = [("app", "", list(self.app_params), list(self.app_points), "")]
+        for index in range(rng.choice([0, 0, 1, 1, 2])):
+            parent = rng.choice(routers)
+            params, points = list(parent[2]), list(parent[3])
+            options = [self._level(params, points)]
+            prefix = rng.choice(["", "/r", "/r{index}", "/{a}"]).replace("{index}", str(index))
+            if prefix == "/{a}" and prefix in parent[1]:
+                prefix = ""  # Twice the same name: FastAPI says so at the first request, forzium at once.
+            if prefix:
+                options.append(f"prefix={prefix!r}")
+            if self.chance(0.1):
+                options.append("strict_content_type=False")
+            if self.chance(0.2):
+                options.append("tags=['t']")
+            if self.chance(0.05):
+                options.append("default_response_class=Plain")
+            if self.chance(0.1):
+                options.append("responses={404: {'description': 'none'}}")
+            name = f"router{index}"
+            self.parts.append(f"{name} = APIRouter({', '.join(filter(None, options))})")
+            including = [name, self._level(params, points)]
+            at = "/v" if self.chance(0.3) or not prefix else ""
+            if at:
+                including.append(f"prefix={at!r}")
+            include = f"{parent[0]}.include_router({', '.join(filter(None, including))})"
+            # Included before its operations stand on it, or after.
+            if self.chance(0.3):
+                self.parts.append(include)
+                include = ""
+            routers.append((name, parent[1] + at + prefix, params, points, include))
+        for index in range(rng.choice([1, 1, 2, 3])):
+            name, prefix, params, points, _ = rng.choice(routers)
+            operations.append(self._operation(index, name, prefix, params, points))
+        self.parts += [include for *_, include in reversed(routers) if include]
+        return operations
+
+    def _operation(
+        self, index: int, router: str, prefix: str, outer: list[Param], outer_points: list[str]
+    ) -> Operation:
+        rng = self.rng
+        name = f"operation{index}"
+        params = self._params(4, set(), endpoint=True)
+        path = f"/o{index}" if self.chance(0.9) else rng.choice(["", "/", f"/o{index}/"])
+        if not prefix and not path:
+            path = f"/o{index}"
+        for at, each in enumerate(params):
+            if each.place != "body" and self.chance(0.15):
+                params[at] = d.draw_param(rng, each.name, "path", [])
+                convertor = rng.choice(["", "", "", ":int", ":path", ":float", ":uuid"]) if self.chance(0.2) else ""
+                path += f"/{{{each.name}{convertor}}}"
+        points = [*outer_points, name]
+        known = [*outer, *params]
+        own = [each.source for each in params]
+        own += self._needs(3, known, points)
+        specials = self._specials()
+        is_async = self.chance(0.6)
+        options = [repr(path), self._level(known, points)]
+        options += self._operation_options(rng)
+        lines = self._body(name, own, specials, awaits=is_async)
+        answer, declared, returns = self._answer(params)
+        lines.append(answer)
+        if declared:
+            options.append(declared)
+        wants_body = any(each.place in ("body", "form", "file") for each in known)
+        method = (
+            rng.choice(["post", "post", "put", "patch", "delete"]) if wants_body else rng.choice(["get", "get", "post"])
+        )
+        if self.chance(0.03):
+            method = "get"
+        decorator = f"@{router}.{method}({', '.join(filter(None, options))})"
+        if self.chance(0.05):
+            options.append("methods=['GET', 'POST']")
+            decorator = f"@{router}.api_route({', '.join(filter(None, options))})"
+            method = rng.choice(["get", "post"])
+        prefix_ = "async def" if is_async else "def"
+        body = "\n".join("    " + line for line in lines)
+        signature = d.signature([*own, *specials])
+        self.parts.append(f"{decorator}\n{prefix_} {name}({signature}){returns}:\n{body}")
+        self.all_points += points
+        return Operation(method.upper(), prefix + path, known, points, self.style)
+
+    def _operation_options(self, rng: Random) -> list[str]:
+        options = []
+        if self.chance(0.2):
+            options.append(f"status_code={rng.choice([200, 201, 202, 204, 205, 304, 400, 418, 500])}")
+        if self.chance(0.05):
+            options.append("deprecated=True, summary='Sum', operation_id='own'")
+        if self.chance(0.03):
+            options.append("include_in_schema=False")
+        if self.chance(0.05):
+            options.append("openapi_extra={'x-extra': [1]}")
+        return options
+
+    def _answer(self, params: list[Param]) -> tuple[str, str, str]:
+        """Draw what an endpoint returns: the statement, an option of the decorator, an annotation."""
+        rng = self.rng
+        chance = rng.random()
+        if chance < 0.35:
+            return "return {'n': len(LOG)}", "", ""
+        if chance < 0.5:
+            # As they are: `jsonable_encoder` and the JSON codec have their say.
+            values = [each.name for each in params if each.place != "file"]
+            return f"return {{{', '.join(f'{each!r}: {each}' for each in values)}}}", "", ""
+        if chance < 0.6:
+            value = rng.choice(
+                [
+                    *("None", "[1, 'a', None]", "'text'", "5", "1.5", "True", "b'bytes'", "{'é': 'ü'}"),
+                    *("(1, 2)", "{'a': datetime.date(2020, 1, 1)}", "{1: 2, None: 3}", "uuid.UUID(int=0)"),
+                    *("{'b': 10**30, 'c': 0.1}", "[decimal.Decimal('1.50'), decimal.Decimal('2')]", "ValueError"),
+                ]
+            )
+            return f"return {value}", "", ""
+        if chance < 0.72:
+            value = rng.choice(
+                [
+                    "Response('plain', status_code=203, headers={'x-own': '1'})",
+                    "JSONResponse({'own': 1}, status_code=201)",
+                    "PlainTextResponse('é')",
+                    "HTMLResponse('<p>')",
+                    "RedirectResponse('/o0')",
+                    "Response(status_code=204)",
+                    "JSONResponse({'t': 1}, background=own_tasks())",
+                    "StreamingResponse(iter([b'a', b'b']))",
+                ]
+            )
+            return f"return {value}", rng.choice(["", "", "response_model=None"]), rng.choice(["", " -> Response"])
+        if chance < 0.76:
+            option = f"response_class={rng.choice(['Plain', 'PlainTextResponse', 'HTMLResponse', 'JSONResponse'])}"
+            return "return 'text'", option, ""
+        return self._modelled()
+
+    def _modelled(self) -> tuple[str, str, str]:
+        rng = self.rng
+        draw = rng.choice([kinds.document, kinds.scalar, kinds.repeated])
+        kind = draw(rng)
+        if self.models and self.chance(0.6):
+            kind = rng.choice(self.models).kind
+            if self.chance(0.3):
+                kind = kinds.many(kind, rng)
+        value: Any = kind.value(rng)
+        if self.chance(0.15):
+            value = rng.choice([None, "odd", {"a": "odd"}, [1], 3])
+        options = []
+        if self.chance(0.3):
+            options.append(
+                rng.choice(
+                    [
+                        *("response_model_exclude_unset=True", "response_model_exclude_none=True"),
+                        *("response_model_exclude_defaults=True", "response_model_by_alias=False"),
+                        *("response_model_include={'a', 'q'}", "response_model_exclude={'a'}"),
+                        "response_model_exclude={'limit': {'x'}}",
+                    ]
+                )
+            )
+        if self.chance(0.1):
+            options.append(f"response_class={rng.choice(['Plain', 'JSONResponse'])}")
+        statement = f"return {value!r}"
+        if kind.source.startswith("Model") and isinstance(value, dict):
+            statement = rng.choice([statement, f"return {kind.source}.model_validate({value!r})"])
+        if self.chance(0.5):
+            return statement, ", ".join([f"response_model={kind.source}", *options]), ""
+        return statement, ", ".join(options), f" -> {kind.source}"
+
+    # Around it
+
+    def _handlers(self) -> None:
+        rng = self.rng
+        classes = [
+            *("CustomError", "CustomError", "HTTPException", "StarletteHTTPException", "RequestValidationError"),
+            *("ResponseValidationError", "Exception", "ValueError", "404", "418", "500", "Subclassed"),
+        ]
+        for index, handled in enumerate(rng.sample(classes, rng.choice([0, 0, 1, 1, 2]))):
+            prefix = rng.choice(["async def", "async def", "def"])
+            lines = [f"@app.exception_handler({handled})", f"{prefix} handler{index}(request, error):"]
+            lines.append(f"    note('handler{index}', error=describe(error)[0], own=isinstance(error, HTTPException))")
+            if handled == "RequestValidationError":
+                lines.append("    note('body', it=error.body)")
+                lines.append("    return JSONResponse({'errors': jsonable_encoder(error.errors())}, status_code=422)")
+            else:
+                lines.append(f"    at('handler{index}')")
+                lines.append(f"    return JSONResponse({{'handled': {handled!r}}}, status_code=499)")
+            self.parts.append("\n".join(lines))
+            self.all_points.append(f"handler{index}")
+
+    def _changes(self) -> list[str]:
+        changes = ["app.dependency_overrides.clear()"]
+        if self.callees:
+            for index in range(self.rng.choice([0, 1, 2])):
+                # It may need what was there before the overridden one: else it would, in the end, need itself.
+                target = self.rng.randrange(len(self.callees))
+                own = [each.source for each in self._params(1, set(), endpoint=False)]
+                own += self._needs(1, [], [], self.callees[:target])
+                lines = self._body(f"override{index}", own, [], awaits=False)
+                last = "yield" if self.chance(0.3) else "return"
+                lines.append(f"{last} 'overridden'")
+                body = "\n".join("    " + line for line in lines)
+                self.parts.append(f"def override{index}({d.signature(own)}):\n{body}")
+                changes.append(f"app.dependency_overrides[{self.callees[target].name}] = override{index}")
+        return changes
+
+
+def draw(rng: Random) -> Application:
+    """Draw an application."""
+    return Writer(rng).draw()

@@ -1,0 +1,173 @@
+"""A case by its number, what differs in it, and a failing case as a script.
+
+Stands on `applications`, `traffic` and `driver`. Here stands also what may differ: `DELIBERATE`.
+"""
+
+import json
+import pprint
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from . import applications, driver, traffic
+from .driver import Outcome, Run, Step
+
+REQUESTS = 6  # made to each application
+FRAMEWORKS = ("fastapi", "forzium")
+
+
+@dataclass
+class Case:
+    """An application and the requests made to it."""
+
+    number: int
+    source: str
+    steps: list[Step]
+    backend: str
+    openapi: bool
+
+
+def case(seed: int, number: int) -> Case:
+    """Draw the case of that number."""
+    rng = Random(f"{seed}-{number}")
+    application = applications.draw(rng)
+    header = "from __future__ import annotations\n\n" if rng.random() < 0.15 else ""
+    steps = traffic.draw(rng, application, REQUESTS)
+    backend = "trio" if rng.random() < 0.15 else "asyncio"
+    source = f"{header}{driver.PRELUDE}\n\n{application.source}\n"
+    return Case(number, source, steps, backend, rng.random() < 0.25)
+
+
+@dataclass
+class Difference:
+    """What differs.
+
+    Attributes:
+        case: The case, reduced to the request in question.
+        kind: Which part of the outcome.
+        step: The index of the request, -1 for the application itself.
+        expected: FastAPI's.
+        found: Forzium's.
+    """
+
+    case: Case
+    kind: str
+    step: int
+    expected: object
+    found: object
+
+    def script(self) -> str:
+        """The case as a script that needs nothing but the two frameworks."""
+        steps = pprint.pformat(self.case.steps, width=110)
+        body = Path(driver.__file__).read_text(encoding="utf-8")
+        parts = [
+            f"# case {self.case.number}: {self.kind} differs in request {self.step}",
+            body,
+            f"SOURCE = {self.case.source!r}".replace("\\n", "\n", 0),
+            f"STEPS = {steps}",
+            'if __name__ == "__main__":',
+            f"    for root in {FRAMEWORKS!r}:\n        found = run(root, SOURCE, STEPS, {self.case.backend!r}, "
+            f"{self.case.openapi!r})\n        print(root, *found.declared, *found.outcomes, sep='\\n  ')",
+        ]
+        return "\n\n".join(parts)
+
+    def __str__(self) -> str:
+        step = f"{self.case.steps[self.step]}\n" if self.step >= 0 else ""
+        own = self.case.source.partition("return wrapper\n\n\ndef wrapped_async")[2].partition("return wrapper\n")[2]
+        expected, found = _parting(self.expected, self.found)
+        return (
+            f"case {self.case.number} ({self.case.backend}): {self.kind}\n{own.strip()}\n\n{step}"
+            f"fastapi: {expected!r}\nforzium: {found!r}\n"
+        )
+
+
+def _parting(expected: Any, found: Any) -> tuple[Any, Any]:
+    """Two lists from where they part; anything else as it is."""
+    if not (isinstance(expected, list) and isinstance(found, list)):
+        return expected, found
+    same = 0
+    while expected[same : same + 1] == found[same : same + 1] != []:
+        same += 1
+    return expected[same : same + 3], found[same : same + 3]
+
+
+def differences(drawn: Case) -> Iterator[Difference]:
+    """Run a case on both frameworks and give what differs, at most once for each request."""
+    expected, found = (driver.run(root, drawn.source, drawn.steps, drawn.backend, drawn.openapi) for root in FRAMEWORKS)
+    if not _same_declaration(expected, found):
+        yield Difference(drawn, "declaration", -1, expected.declared, found.declared)
+        return
+    if json.dumps(expected.openapi) != json.dumps(found.openapi) and not _is_declaration(str(found.openapi)):
+        yield Difference(drawn, "openapi", -1, expected.openapi, found.openapi)
+    for index, (theirs, ours) in enumerate(zip(expected.outcomes, found.outcomes, strict=True)):
+        for kind in ("log", "status", "headers", "body", "raised"):
+            one, other = getattr(theirs, kind), getattr(ours, kind)
+            if one != other:
+                if not _deliberate(theirs, ours):
+                    yield Difference(drawn, kind, index, one, other)
+                break
+
+
+def reduced(difference: Difference) -> Difference:
+    """The same difference in a case with as few requests as show it."""
+    if difference.step < 0:
+        return replace(difference, case=replace(difference.case, steps=[]))
+    for first in (difference.step, 0):
+        smaller = replace(difference.case, steps=difference.case.steps[first : difference.step + 1], openapi=False)
+        for again in differences(smaller):
+            if again.kind == difference.kind:
+                return again
+    return difference
+
+
+def _same_declaration(expected: Run, found: Run) -> bool:
+    """Whether both accept the application with the same warnings, or refuse it for the same reason.
+
+    Deliberate: forzium's errors begin with FastAPI's words and go on to name the function, file and line.
+    """
+    if bool(expected.outcomes) != bool(found.outcomes) or len(expected.declared) != len(found.declared):
+        return False
+    return all(ours.startswith(theirs) for theirs, ours in zip(expected.declared, found.declared, strict=True))
+
+
+# Differences that `docs/compatibility.md` lists: why, and how they are recognised by all that FastAPI's outcome and ours
+# say in words. An exception may have been caught by then, so notes count as well as what was raised.
+DELIBERATE: tuple[tuple[str, Callable[[Outcome, Outcome, str, str], bool]], ...] = (
+    (
+        "a NaN, an infinity or a lone surrogate that is echoed: a 500 there",
+        lambda theirs, ours, said, words: (
+            "Out of range float values are not JSON compliant" in said or "surrogates not allowed" in said
+        ),
+    ),
+    (
+        "a 205 has no body, and no length of one",
+        lambda theirs, ours, said, words: theirs.status == ours.status == 205 and theirs.body == ours.body == b"",
+    ),
+    (
+        "a declaration that is found to be wrong late: forzium's error says more, and comes before the request is read",
+        lambda theirs, ours, said, words: _is_declaration(words) and not _is_declaration(said),
+    ),
+    (
+        "a file where a list in `Json` was declared: a TypeError there",
+        lambda theirs, ours, said, words: "TypeError: object of type 'UploadFile' has no len()" in said,
+    ),
+    (
+        "a dependency of the function's scope that swallows the exception: an UnboundLocalError there",
+        lambda theirs, ours, said, words: (
+            "UnboundLocalError: cannot access local variable 'response'" in said
+            and "FastAPIError: Response not awaited" in words
+        ),
+    ),
+)
+
+
+def _is_declaration(words: str) -> bool:
+    """Whether there is an error of declaration, which in forzium names the file."""
+    return "<application>" in words
+
+
+def _deliberate(expected: Outcome, found: Outcome) -> bool:
+    said, words = ("\n".join([*each.raised, *each.log]) for each in (expected, found))
+    return any(holds(expected, found, said, words) for _, holds in DELIBERATE)
