@@ -5,6 +5,7 @@ Stands on `applications`' attributes and `table`.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from forzium.applications import Starlette
     from forzium.types import ASGIApp
 
-Compiled = tuple["ASGIApp | None", Any, "Dispatcher", tuple[dict[Any, Any], dict[int, Any]], Any]
+Compiled = tuple[
+    "ASGIApp | None", Any, "Dispatcher", tuple[dict[Any, Any], dict[int, Any]], Any, str | None, bool | None
+]
 
 
 def compile_app(app: Starlette) -> Compiled:
@@ -20,8 +23,9 @@ def compile_app(app: Starlette) -> Compiled:
 
     Returns:
         The ASGI application to call instead of the native path (None: there is nothing around the router but what is
-        native), the router, its dispatcher, the exception handlers by class and by status, and what answers an
-        exception that none of them does.
+        native), the router, its dispatcher, the exception handlers by class and by status, what answers an exception
+        that none of them does, the root path to set, and whether telemetry was told anything (None: the application
+        has none).
     """
     from forzium.middleware.errors import ServerErrorMiddleware
     from forzium.middleware.exceptions import build_handlers
@@ -30,10 +34,26 @@ def compile_app(app: Starlette) -> Compiled:
     state["_serving"] = True
     stack = app.middleware_stack
     if stack is None and not is_native(app):
-        stack = app.middleware_stack = app.build_middleware_stack()
+        stack = middleware_stack(app)
     last, others = app._sorted_handlers()
     errors = ServerErrorMiddleware(app.router, handler=last, debug=app.debug)
-    return stack, app.router, app.router._dispatcher, build_handlers(others, app.debug), errors
+    return (
+        stack,
+        app.router,
+        app.router._dispatcher,
+        build_handlers(others, app.debug),
+        errors,
+        getattr(app, "root_path", None) or None,
+        _told_telemetry(app),
+    )
+
+
+def middleware_stack(app: Starlette) -> ASGIApp:
+    """The whole of an application as one ASGI application, built when first asked for."""
+    stack = app.middleware_stack
+    if stack is None:
+        stack = app.middleware_stack = app.build_middleware_stack()
+    return stack
 
 
 def is_native(app: Starlette) -> bool:
@@ -52,7 +72,6 @@ def is_native(app: Starlette) -> bool:
         and type(router).lifespan is Router.lifespan
         and getattr(router.middleware_stack, "__self__", None) is router
         and getattr(router.middleware_stack, "__func__", None) is type(router).app
-        and not _has_telemetry(app)
     )
 
 
@@ -65,5 +84,15 @@ def _remember(*classes: type[Any]) -> list[Any]:
     return _BUILDERS
 
 
-def _has_telemetry(app: Any) -> bool:
-    return False
+def _told_telemetry(app: Any) -> bool | None:
+    """Whether telemetry was told to listen, by the application or by the environment. None: there is none."""
+    config = getattr(app, "_telemetry", None)
+    if config is None:
+        return None
+    from forzium.telemetry import _PROVIDER_VARIABLES, _PROVIDERS
+
+    return (
+        bool(config["auto_configure"])
+        or any(config[name] is not None for name in _PROVIDERS)
+        or any(name in os.environ for name in _PROVIDER_VARIABLES)
+    )

@@ -167,14 +167,12 @@ def request_handler(**options: Any) -> Callable[[Any], Coroutine[Any, Any, Any]]
     native = Handler(compiler(lambda: operation), operation.dependency_overrides_provider)
 
     async def handle(request: Any) -> Any:
+        if not _is_watched(request.scope):
+            return await native(request)
         from forzium._compile import seams
-        from forzium.routing.native import patched_seams
 
-        if patched_seams() & seams.CALLED:
-            spec = answer_spec(operation)
-            context = place(operation.dependant, websocket=False)
-            return await seams.handler(operation, context, spec.stream)(request)
-        return await native(request)
+        context = place(operation.dependant, websocket=False)
+        return await seams.handler(operation, context, answer_spec(operation).stream)(request)
 
     return handle
 
@@ -187,6 +185,20 @@ def websocket_handler(
     native = Handler(compiler(lambda: operation), dependency_overrides_provider, websocket=True)
 
     async def handle(websocket: Any) -> None:
-        await native(websocket)
+        if not _is_watched(websocket.scope):
+            await native(websocket)
+            return
+        from forzium._compile import seams
+
+        await seams.websocket_handler(operation, place(dependant, websocket=True))(websocket)
 
     return handle
+
+
+def _is_watched(scope: Any) -> bool:
+    """Whether telemetry watches a connection, or an agent replaced a function that must be called."""
+    if "fastapi.telemetry" in scope:
+        return True
+    from forzium.routing.native import patched_seams
+
+    return not patched_seams() <= {"get_request_handler", "get_websocket_app", "request_response", "websocket_session"}

@@ -1,8 +1,9 @@
-"""Operations while an agent has put functions of its own in the place of FastAPI's.
+"""Operations that are watched: by telemetry, or by an agent that put functions of its own in the place of FastAPI's.
 
 Agents (Logfire among them) replace `solve_dependencies`, `run_endpoint_function` or `serialize_response` on
-`forzium.routing` and expect to be called. As long as one of these is replaced, an operation goes this way: the same
-steps as the plan's, but each through the function that stands on `forzium.routing` at that moment. It is slower.
+`forzium.routing` and expect to be called; telemetry makes a span of each. As long as that is so, an operation goes this
+way: the same steps as the plan's, but each through the function that stands on `forzium.routing` at that moment. It is
+slower.
 
 Stands on routing and `runtime`.
 
@@ -19,13 +20,12 @@ from forzium._compile import runtime
 from forzium._fields import Undefined
 from forzium.datastructures import DefaultPlaceholder
 from forzium.dependencies.callables import is_coroutine_callable
+from forzium.exceptions import RequestValidationError, WebSocketRequestValidationError
 from forzium.responses import Response
+from forzium.telemetry import _api as telemetry
 
 if TYPE_CHECKING:
     from forzium._compile.plans import Operation
-
-CALLED = frozenset({"run_endpoint_function", "serialize_response", "solve_dependencies"})
-"""The functions a plan stands for, which have to be called where they are replaced."""
 
 
 def handler(
@@ -46,22 +46,25 @@ def handler(
 
     async def handle(request: Any) -> Response:
         where = context(request.scope)
+        call = operation.dependant.call
+        assert call is not None
+        watching = telemetry.get_telemetry_data()
+        if watching is not None:
+            watching.request = request
         body = await _read_body(operation, request, where)
+        if watching is not None:
+            watching.body = None if body is Undefined else body
         stack = request.scope["fastapi_inner_astack"]
-        solved = await routing.solve_dependencies(
-            request=request,
-            dependant=operation.dependant,
-            body=body,
-            dependency_overrides_provider=operation.dependency_overrides_provider,
-            async_exit_stack=stack,
-            embed_body_fields=operation.embed_body_fields,
-        )
+        solved = await _solved(operation, request, body, stack, watching)
         if solved.errors:
-            raise runtime.request_invalid(solved.errors, None if body is Undefined else body, where)
+            invalid = RequestValidationError(
+                solved.errors, body=None if body is Undefined else body, endpoint_ctx=where
+            )
+            telemetry._validation_failed(invalid)
+            raise invalid
         if stream is not None:
-            assert operation.dependant.call is not None
             made: Response = await stream(
-                generator=operation.dependant.call(**solved.values),
+                generator=call(**solved.values),
                 request_stack=stack,
                 injected=solved.response,
                 background=solved.background_tasks,
@@ -75,25 +78,69 @@ def handler(
             if result.background is None:
                 result.background = solved.background_tasks
             return result
-        content = await routing.serialize_response(
-            field=operation.response_field,
-            response_content=result,
-            include=operation.response_model_include,
-            exclude=operation.response_model_exclude,
-            by_alias=operation.response_model_by_alias,
-            exclude_unset=operation.response_model_exclude_unset,
-            exclude_defaults=operation.response_model_exclude_defaults,
-            exclude_none=operation.response_model_exclude_none,
-            is_coroutine=awaited,
-            endpoint_ctx=where,
-            dump_json=as_bytes,
+        with telemetry._operation(name="serialization", function=call):
+            content = await routing.serialize_response(
+                field=operation.response_field,
+                response_content=result,
+                include=operation.response_model_include,
+                exclude=operation.response_model_exclude,
+                by_alias=operation.response_model_by_alias,
+                exclude_unset=operation.response_model_exclude_unset,
+                exclude_defaults=operation.response_model_exclude_defaults,
+                exclude_none=operation.response_model_exclude_none,
+                is_coroutine=awaited,
+                endpoint_ctx=where,
+                dump_json=as_bytes,
+            )
+        return runtime.serialize_general(
+            _Written if as_bytes else response_class,
+            content,
+            solved.response.status_code or operation.status_code,
+            solved.background_tasks,
+            solved.response,
         )
-        status = solved.response.status_code or operation.status_code
-        if not as_bytes:
-            return runtime.serialize_general(response_class, content, status, solved.background_tasks, solved.response)
-        return runtime.serialize_general(_Written, content, status, solved.background_tasks, solved.response)
 
     return handle
+
+
+def websocket_handler(
+    operation: Operation, context: Callable[[Any], Any]
+) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    """Make the function `websocket -> None` that goes through the functions on `forzium.routing`."""
+
+    async def handle(websocket: Any) -> None:
+        call = operation.dependant.call
+        assert call is not None
+        watching = telemetry.get_telemetry_data()
+        if watching is not None:
+            watching.websocket = websocket
+        where = context(websocket.scope)
+        stack = websocket.scope["fastapi_inner_astack"]
+        solved = await _solved(operation, websocket, Undefined, stack, watching)
+        if solved.errors:
+            invalid = WebSocketRequestValidationError(solved.errors, endpoint_ctx=where)
+            telemetry._validation_failed(invalid)
+            raise invalid
+        with telemetry._operation(name="endpoint", function=call):
+            await call(**solved.values)
+
+    return handle
+
+
+async def _solved(operation: Operation, connection: Any, body: Any, stack: Any, watching: Any) -> Any:
+    with telemetry._operation(name="dependencies", function=operation.dependant.call):
+        solved = await routing.solve_dependencies(
+            request=connection,
+            dependant=operation.dependant,
+            body=body,
+            dependency_overrides_provider=operation.dependency_overrides_provider,
+            async_exit_stack=stack,
+            embed_body_fields=operation.embed_body_fields,
+        )
+        if watching is not None:
+            watching.values = solved.values
+            watching.errors = solved.errors
+    return solved
 
 
 class _Written(Response):
@@ -103,6 +150,14 @@ class _Written(Response):
 
 
 async def _read_body(operation: Operation, request: Any, where: Any) -> Any:
+    try:
+        return await _body(operation, request, where)
+    except RequestValidationError as invalid:
+        telemetry._validation_failed(invalid)
+        raise
+
+
+async def _body(operation: Operation, request: Any, where: Any) -> Any:
     field = operation.body_field
     if field is None:
         return Undefined

@@ -157,6 +157,7 @@ class EntrySpec:
         opaque: Whether it is asked and called as plain ASGI.
         compile: `(overrides or None) -> Plan`.
         provider: Who has the dependency overrides.
+        is_mount: Whether it is a mounted application.
     """
 
     route: Any
@@ -169,3 +170,4 @@ class EntrySpec:
     opaque: bool = True
     compile: Callable[[Any], Any] | None = None
     provider: Any = None
+    is_mount: bool = False

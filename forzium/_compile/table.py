@@ -196,6 +196,7 @@ def _opaque_entry(route: Any, shown: Any, asks: Any = None) -> EntrySpec:
         route=route,
         endpoint=getattr(shown, "endpoint", None),
         pieces=_pieces(shown) if known and "matches" not in vars(asked_route) else None,
+        is_mount=isinstance(shown, Mount),
     )
 
 

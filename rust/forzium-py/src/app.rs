@@ -43,6 +43,10 @@ struct Compiled {
     handlers: Py<PyTuple>,
     /// Answers what no handler does.
     errors: Py<PyAny>,
+    /// What `scope["root_path"]` is set to, if the application was given one.
+    root_path: Option<Py<PyAny>>,
+    /// Whether telemetry may watch the application, and whether it was told to.
+    telemetry: Option<bool>,
 }
 
 /// The base class of an application: its instances are ASGI 3.0 callables.
@@ -60,12 +64,77 @@ impl AsgiApp {
             return Ok(Rc::clone(compiled));
         }
         let py = slf.py();
-        let (stack, router, dispatcher, handlers, errors) = imports::compile_app(py)?.call1((slf,))?.extract()?;
-        let compiled = Rc::new(Compiled { clock, stack, router, dispatcher, handlers, errors });
+        let (stack, router, dispatcher, handlers, errors, root_path, telemetry) =
+            imports::compile_app(py)?.call1((slf,))?.extract()?;
+        let compiled = Rc::new(Compiled { clock, stack, router, dispatcher, handlers, errors, root_path, telemetry });
         let before = slf.get().compiled.0.replace(Some(Rc::clone(&compiled)));
         drop(before);
         Ok(compiled)
     }
+
+    fn unwatched<'py>(
+        slf: &Bound<'py, Self>,
+        compiled: &Rc<Compiled>,
+        scope: Bound<'py, PyDict>,
+        receive: Bound<'py, PyAny>,
+        send: Bound<'py, PyAny>,
+        kind: Kind,
+    ) -> PyResult<Awaitable> {
+        let py = slf.py();
+        scope.set_item(interned::app(py), slf)?;
+        let stack = match &compiled.stack {
+            // Telemetry follows a request through Python: its functions stand where FastAPI's own do.
+            None if compiled.telemetry.is_some() && scope.contains(interned::telemetry(py))? => {
+                Some(imports::middleware_stack(py)?.call1((slf,))?.unbind())
+            }
+            stack => stack.as_ref().map(|stack| stack.clone_ref(py)),
+        };
+        let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
+        let machine = Rc::clone(&connection);
+        if let Some(stack) = stack {
+            return Ok(Awaitable::new(connection, Box::pin(async move { called(&machine, &stack).await })));
+        }
+        if kind == Kind::Lifespan {
+            let router = compiled.router.clone_ref(py);
+            return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine, &router).await })));
+        }
+        let table = compiled.dispatcher.get().table(py).map(Bound::unbind);
+        failure::set_handlers(&connection, compiled.handlers.bind(py))?;
+        let compiled = Rc::clone(compiled);
+        Ok(Awaitable::new(
+            connection,
+            Box::pin(async move {
+                http::application(&machine, &compiled.router, table, &compiled.errors).await?;
+                Ok(machine.py().None())
+            }),
+        ))
+    }
+}
+
+impl Compiled {
+    /// Whether a connection goes through telemetry: somebody may be listening.
+    ///
+    /// Nobody listens as long as the application was told nothing and OpenTelemetry is not imported.
+    fn is_watched(&self, app: &Bound<'_, AsgiApp>, kind: Kind) -> PyResult<bool> {
+        let py = app.py();
+        let Some(told) = self.telemetry else { return Ok(false) };
+        if !told && !imports::modules(py)?.contains(interned::opentelemetry(py))? {
+            return Ok(false);
+        }
+        let watches = match kind {
+            Kind::Lifespan => imports::telemetry_watches_lifespan(py)?,
+            Kind::Http | Kind::WebSocket => imports::telemetry_watches(py)?,
+        };
+        watches.call1((app,))?.is_truthy()
+    }
+}
+
+/// Lets telemetry serve a connection, around the application.
+async fn watched(connection: &Rc<Connection>, app: &Py<AsgiApp>) -> PyResult<Py<PyAny>> {
+    let py = connection.py();
+    let inner = app.bind(py).getattr(pyo3::intern!(py, "_unwatched"))?;
+    let arguments = (app, inner, connection.scope(), connection.receive(), connection.send());
+    wait(connection.channel(), imports::telemetry_serve(py)?.call1(arguments)?).await
 }
 
 #[pymethods]
@@ -86,27 +155,29 @@ impl AsgiApp {
         let py = slf.py();
         let kind = scope::kind(scope::dict(&scope)?)?;
         let scope = scope.cast_into::<PyDict>()?;
-        scope.set_item(interned::app(py), slf)?;
         let compiled = Self::compiled(slf)?;
-        let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
-        let machine = Rc::clone(&connection);
-        if let Some(stack) = &compiled.stack {
-            let stack = stack.clone_ref(py);
-            return Ok(Awaitable::new(connection, Box::pin(async move { called(&machine, &stack).await })));
+        if let Some(root_path) = &compiled.root_path {
+            scope.set_item(interned::root_path(py), root_path)?;
         }
-        if kind == Kind::Lifespan {
-            let router = compiled.router.clone_ref(py);
-            return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine, &router).await })));
+        if compiled.is_watched(slf, kind)? && !scope.contains(interned::telemetry(py))? {
+            let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
+            let machine = Rc::clone(&connection);
+            let app = slf.clone().unbind();
+            return Ok(Awaitable::new(connection, Box::pin(async move { watched(&machine, &app).await })));
         }
-        let table = compiled.dispatcher.get().table(py).map(Bound::unbind);
-        failure::set_handlers(&connection, compiled.handlers.bind(py))?;
-        Ok(Awaitable::new(
-            connection,
-            Box::pin(async move {
-                http::application(&machine, &compiled.router, table, &compiled.errors).await?;
-                Ok(machine.py().None())
-            }),
-        ))
+        Self::unwatched(slf, &compiled, scope, receive, send, kind)
+    }
+
+    /// The same without asking telemetry, which calls it.
+    fn _unwatched<'py>(
+        slf: &Bound<'py, Self>,
+        scope: Bound<'py, PyAny>,
+        receive: Bound<'py, PyAny>,
+        send: Bound<'py, PyAny>,
+    ) -> PyResult<Awaitable> {
+        let kind = scope::kind(scope::dict(&scope)?)?;
+        let compiled = Self::compiled(slf)?;
+        Self::unwatched(slf, &compiled, scope.cast_into::<PyDict>()?, receive, send, kind)
     }
 
     /// Forgets what was compiled, so that the next request compiles anew.
@@ -126,6 +197,7 @@ impl AsgiApp {
             visit.call(&compiled.dispatcher)?;
             visit.call(&compiled.handlers)?;
             visit.call(&compiled.errors)?;
+            visit.call(&compiled.root_path)?;
         }
         Ok(())
     }
@@ -192,7 +264,7 @@ impl Dispatcher {
         let py = slf.py();
         let kind = scope::kind(scope::dict(&scope)?)?;
         let scope = scope.cast_into::<PyDict>()?;
-        let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
+        let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket).inside_middleware());
         let machine = Rc::clone(&connection);
         let router = slf.get().router.clone_ref(py);
         if kind == Kind::Lifespan {

@@ -86,6 +86,8 @@ pub struct Connection {
     send: Py<PyAny>,
     /// Whether this is a WebSocket.
     pub websocket: bool,
+    /// Whether middleware may be around it that wants to know when nothing follows a response.
+    pub enclosed: bool,
     /// Whether `http.response.start` has been sent.
     pub started: Cell<bool>,
     /// The Python `Request` or `WebSocket`.
@@ -97,6 +99,7 @@ impl Connection {
     pub fn new(scope: Bound<'_, PyDict>, receive: Bound<'_, PyAny>, send: Bound<'_, PyAny>, websocket: bool) -> Self {
         Self {
             websocket,
+            enclosed: false,
             channel: Channel::default(),
             scope: scope.unbind(),
             receive: receive.unbind(),
@@ -105,6 +108,11 @@ impl Connection {
             request: RefCell::new(None),
             vault: RefCell::new(Vault::default()),
         }
+    }
+
+    /// The same, for a router that middleware may enclose.
+    pub fn inside_middleware(self) -> Self {
+        Self { enclosed: true, ..self }
     }
 
     /// A connection around a `Request` or `WebSocket` that Python code made.

@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyString};
 use crate::awaitable::{Held, guard, wait};
 use crate::connection::{Connection, Lifetime};
 use crate::plan::Plan;
-use crate::route::{Match, Table};
+use crate::route::{Entry, Match, Table};
 use crate::serialize::Outgoing;
 use crate::{failure, imports, interned, pipeline, scope, send, solve, websocket};
 
@@ -52,6 +52,10 @@ pub async fn dispatch(connection: &Rc<Connection>, router: &Py<PyAny>, table: &T
             scope.set_item(interned::path_params(py), found)?;
             scope.set_item(interned::route(py), &entry.route)?;
             set_context(connection, entry.context.as_ref())?;
+            if scope.contains(interned::telemetry(py))? {
+                report_route(connection, entry)?;
+                return handed_over(connection, &entry.route).await;
+            }
             let plan = entry.plan.get(py)?;
             serve(connection, plan.get()).await
         }
@@ -66,6 +70,7 @@ pub async fn dispatch(connection: &Rc<Connection>, router: &Py<PyAny>, table: &T
             scope.set_item(interned::path_params(py), found)?;
             scope.set_item(interned::route(py), &entry.route)?;
             set_context(connection, entry.context.as_ref())?;
+            report_route(connection, entry)?;
             handed_over(connection, &entry.route).await
         }
         Match::None => {
@@ -129,7 +134,21 @@ async fn opaque(connection: &Rc<Connection>, table: &Table, index: usize, child:
         scope.set_item(key, value)?;
     }
     set_context(connection, entry.context.as_ref())?;
+    report_route(connection, entry)?;
     handed_over(connection, &entry.route).await
+}
+
+/// Tells telemetry, where it watches this connection, which route was taken.
+fn report_route(connection: &Connection, entry: &Entry) -> PyResult<()> {
+    let py = connection.py();
+    if connection.scope().contains(interned::telemetry(py))? {
+        let shown = entry.context.as_ref().unwrap_or(&entry.route).bind(py);
+        let path = shown.getattr_opt(pyo3::intern!(py, "path_format"))?;
+        let options = PyDict::new(py);
+        options.set_item(pyo3::intern!(py, "mount"), entry.is_mount)?;
+        imports::route_selected(py)?.call((connection.scope(), path), Some(&options))?;
+    }
+    Ok(())
 }
 
 async fn handed_over(connection: &Rc<Connection>, route: &Py<PyAny>) -> PyResult<()> {
@@ -234,6 +253,9 @@ async fn deliver(connection: &Rc<Connection>, outgoing: Outgoing) -> PyResult<()
     let py = connection.py();
     match outgoing {
         Outgoing::Written { status, headers, body, background } => {
+            if connection.enclosed && background.is_none() {
+                connection.scope().set_item(interned::nothing_follows(py), true)?;
+            }
             send::written(connection, status, headers.bind(py), body.bind(py)).await?;
             match background {
                 Some(tasks) => send::background(connection, tasks.bind(py)).await,

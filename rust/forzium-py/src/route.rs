@@ -33,6 +33,8 @@ pub struct Entry {
     pub context: Option<Py<PyAny>>,
     /// Whether the route is asked and called as plain ASGI.
     pub opaque: bool,
+    /// Whether it is a mounted application.
+    pub is_mount: bool,
     /// What a native route carries out.
     pub plan: LazyPlan,
 }
@@ -110,6 +112,7 @@ impl Entry {
             route: spec.getattr("route")?.unbind(),
             context: spec.getattr("context")?.extract()?,
             opaque: spec.getattr("opaque")?.extract()?,
+            is_mount: spec.getattr("is_mount")?.extract()?,
             plan: LazyPlan::new(spec.getattr("compile")?.unbind(), spec.getattr("provider")?.extract()?),
         })
     }
