@@ -136,8 +136,9 @@ def test_numbers_of_any_length_are_read_as_python_reads_them(
     sign: str, whole: str, fraction: str | None, exponent: tuple[str, str] | None
 ) -> None:
     text = sign + whole + ("" if fraction is None else "." + fraction) + ("" if exponent is None else "".join(exponent))
-    for text in (text, sign + (whole.lstrip("0") or "0") + text[len(sign) + len(whole) :]):
-        assert outcome(fast.loads, text) == outcome(json.loads, text)
+    without_zeros = sign + (whole.lstrip("0") or "0") + text[len(sign) + len(whole) :]
+    for spelled in (text, without_zeros):
+        assert outcome(fast.loads, spelled) == outcome(json.loads, spelled)
 
 
 @given(

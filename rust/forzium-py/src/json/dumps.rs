@@ -266,11 +266,24 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
                 if position + 1 < ffi::PyList_GET_SIZE(object) {
                     prefetch(ffi::PyList_GET_ITEM(object, position + 1));
                 }
-                cursor = match self.value::<PLAIN>(cursor, item, depth + 1) {
-                    Ok(cursor) => cursor,
-                    Err(failed) => return Err(self.at_index(position, failed)),
-                };
-                position += 1;
+                if ffi::Py_TYPE(item) == &raw mut ffi::PyFloat_Type {
+                    // Numbers come in rows: these are written in a loop of their own, up to the next stretch.
+                    let end = ((position / STRETCH + 1) * STRETCH).min(ffi::PyList_GET_SIZE(object));
+                    let items = (*object.cast::<ffi::PyListObject>()).ob_item;
+                    let written;
+                    (cursor, written) = self.floats(cursor, items.add(position as usize), (end - position) as usize)?;
+                    position += written as ffi::Py_ssize_t;
+                    if written == 0 {
+                        let failed = self.wrong(Wrong::NotFinite(ffi::PyFloat_AS_DOUBLE(item)));
+                        return Err(self.at_index(position, failed));
+                    }
+                } else {
+                    cursor = match self.value::<PLAIN>(cursor, item, depth + 1) {
+                        Ok(cursor) => cursor,
+                        Err(failed) => return Err(self.at_index(position, failed)),
+                    };
+                    position += 1;
+                }
                 if position % STRETCH == 0 && self.spend(depth + 1, STRETCH) && ffi::PyList_GET_SIZE(object) != length {
                     break;
                 }
@@ -281,6 +294,40 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
             }
             self.leave(depth);
             self.output.close(cursor, b']', length != 0)
+        }
+    }
+
+    /// Writes the items up to the first that is no finite float; returns how many.
+    ///
+    /// # Safety
+    /// `items` are `count` live objects, and nobody else runs.
+    #[inline(never)]
+    unsafe fn floats(
+        &mut self,
+        mut cursor: Cursor,
+        items: *mut *mut ffi::PyObject,
+        count: usize,
+    ) -> Result<(Cursor, usize), Failed> {
+        // SAFETY: the items are alive (contract), an index is below their number; `reserve` makes room for the digits and
+        // the comma, and the value is finite.
+        unsafe {
+            let mut at = 0;
+            while at < count {
+                let item = *items.add(at);
+                if ffi::Py_TYPE(item) != &raw mut ffi::PyFloat_Type {
+                    break;
+                }
+                let value = ffi::PyFloat_AS_DOUBLE(item);
+                if !value.is_finite() {
+                    break;
+                }
+                at += 1;
+                cursor = self.output.reserve(cursor, float::ROOM)?;
+                cursor = cursor.add(float::write(cursor.as_ptr(), value));
+                cursor.write(b',');
+                cursor = cursor.add(1);
+            }
+            Ok((cursor, at))
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -22,11 +23,20 @@ unsafe extern "C" {
 pub(super) const SMALL: usize = 1024;
 
 /// Bytes a `bytes` object has at least when the text outgrows the stack.
-const FIRST_CAPACITY: usize = 4 * SMALL;
+const FIRST_CAPACITY: usize = 16 * SMALL;
 
-/// How many times larger a full buffer becomes. What is not used is given back at the end, so generosity costs only
-/// addresses, and saves copies.
-const GROWTH: usize = 4;
+/// How many times larger a full buffer becomes, at least.
+const GROWTH: usize = 2;
+
+/// How long the last text was that outgrew [`FIRST_CAPACITY`]. The next such text is given as much room at once (and an
+/// eighth more), which saves copying it time and again while it grows.
+static LAST: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of the longest text that is remembered so.
+const LONGEST_REMEMBERED: usize = 64 << 20;
+
+/// A text that leaves less than one part in so many of its room unused is not moved into a smaller one.
+const WASTE: usize = 8;
 
 /// Bytes that [`Output::reserve`] keeps free beyond what it was asked for: text is copied in blocks, and a few constant
 /// bytes need no question.
@@ -134,6 +144,8 @@ impl<'v> Output<'v> {
                 }
             }
             Target::Bytes(object) => {
+                let last = LAST.load(Ordering::Relaxed);
+                let capacity = capacity.max(last + last / WASTE);
                 // SAFETY: the GIL is held; the object is ours alone (one reference, never handed out, never hashed), as
                 // resizing demands. After a failure `drop` finds null, and the error ends the writing.
                 unsafe {
@@ -207,9 +219,21 @@ impl<'v> Output<'v> {
                 return Ok(PyBytes::new(py, unsafe { std::slice::from_raw_parts(self.start, count) }));
             }
         };
-        // SAFETY: as in `grow`: the GIL is held and the object is ours alone; what it is cut to was written.
-        if unsafe { _PyBytes_Resize(object, count as ffi::Py_ssize_t) } != 0 {
-            return Err(PyErr::fetch(py));
+        if count > FIRST_CAPACITY {
+            LAST.store(count.min(LONGEST_REMEMBERED), Ordering::Relaxed);
+        }
+        let unused = self.end.addr() - self.start.addr() - count;
+        // SAFETY: as in `grow`: the GIL is held and the object is ours alone; what it is cut to was written. Its size is
+        // what Python goes by, and the zero behind the text; that its memory is larger concerns the allocator alone.
+        unsafe {
+            if unused > count / WASTE {
+                if _PyBytes_Resize(object, count as ffi::Py_ssize_t) != 0 {
+                    return Err(PyErr::fetch(py));
+                }
+            } else {
+                (*object.cast::<ffi::PyVarObject>()).ob_size = count as ffi::Py_ssize_t;
+                self.start.add(count).write(0);
+            }
         }
         let finished = std::mem::replace(object, ptr::null_mut());
         // SAFETY: `finished` is an owned reference to a `bytes` object; it is no longer `self`'s.
