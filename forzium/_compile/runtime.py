@@ -113,16 +113,19 @@ def _leave(generator: Generator[Any, None, None], exception: BaseException | Non
             raise RuntimeError("generator didn't stop")
         finally:
             generator.close()
+    traceback = exception.__traceback__
     try:
         generator.throw(exception)
     except StopIteration as stop:
         return stop is not exception
     except RuntimeError as error:
         if error is exception or (isinstance(exception, StopIteration) and error.__cause__ is exception):
+            exception.__traceback__ = traceback
             return False
         raise
     except BaseException as error:
         if error is exception:
+            exception.__traceback__ = traceback
             return False
         raise
     try:
@@ -139,18 +142,20 @@ async def throw_into(generator: AsyncGenerator[Any, None], exception: BaseExcept
 
     Source: `contextlib.asynccontextmanager`.
     """
+    traceback = exception.__traceback__
     try:
         await generator.athrow(exception)
     except StopAsyncIteration as stop:
         return stop is not exception
     except RuntimeError as error:
-        if error is exception:
-            return False
-        if isinstance(exception, (StopIteration, StopAsyncIteration)) and error.__cause__ is exception:
+        wrapped = isinstance(exception, (StopIteration, StopAsyncIteration)) and error.__cause__ is exception
+        if error is exception or wrapped:
+            exception.__traceback__ = traceback
             return False
         raise
     except BaseException as error:
         if error is exception:
+            exception.__traceback__ = traceback
             return False
         raise
     try:

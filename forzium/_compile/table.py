@@ -245,6 +245,12 @@ class OpaqueCandidate:
         self._included = included
         self._form_limits = form_limits
 
+    @property
+    def path_format(self) -> str:
+        """The full path template."""
+        shown: Any = self._candidate if self._candidate.starlette_route is None else self._candidate.starlette_route
+        return getattr(shown, "path_format", "")
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Ask the route, at this inclusion."""
         match, child_scope, _ = asked(self._candidate, scope)
@@ -255,8 +261,6 @@ class OpaqueCandidate:
         candidate = self._candidate
         apply_form_limits(scope, self._form_limits)
         route = candidate.starlette_route or candidate.original_route
-        path = getattr(candidate if candidate.starlette_route is None else candidate.starlette_route, "path_format", "")
-        route_selected(scope, path, mount=isinstance(route, Mount))
         fastapi_scope(scope)[EFFECTIVE_ROUTE_CONTEXT] = candidate
         if isinstance(route, APIRoute):
             scope["route"] = route

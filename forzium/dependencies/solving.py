@@ -64,7 +64,7 @@ async def solve_dependencies(
     values, errors, background, _ = await solve_values(
         compile_operation(operation, overrides),
         request,
-        None if body is Undefined else body,
+        None if body is Undefined else (body,),
         background_tasks,
         injected,
         websocket=websocket,

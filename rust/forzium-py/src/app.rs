@@ -33,7 +33,8 @@ pub fn declared() {
 }
 
 /// What an application was compiled to.
-struct Compiled {
+#[pyclass(module = "forzium._forzium", frozen)]
+pub struct Compiled {
     clock: u64,
     /// The ASGI application to call instead, where there is middleware of the user's.
     stack: Option<Py<PyAny>>,
@@ -52,29 +53,30 @@ struct Compiled {
 /// The base class of an application: its instances are ASGI 3.0 callables.
 #[pyclass(module = "forzium._forzium", subclass, dict, weakref, frozen)]
 pub struct AsgiApp {
-    compiled: Shared<RefCell<Option<Rc<Compiled>>>>,
+    compiled: Shared<RefCell<Option<Py<Compiled>>>>,
 }
 
 impl AsgiApp {
-    fn compiled(slf: &Bound<'_, Self>) -> PyResult<Rc<Compiled>> {
+    fn compiled<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Compiled>> {
+        let py = slf.py();
         let clock = DECLARED.load(Ordering::Relaxed);
         if let Some(compiled) = slf.get().compiled.0.borrow().as_ref()
-            && compiled.clock == clock
+            && compiled.get().clock == clock
         {
-            return Ok(Rc::clone(compiled));
+            return Ok(compiled.bind(py).clone());
         }
-        let py = slf.py();
         let (stack, router, dispatcher, handlers, errors, root_path, telemetry) =
             imports::compile_app(py)?.call1((slf,))?.extract()?;
-        let compiled = Rc::new(Compiled { clock, stack, router, dispatcher, handlers, errors, root_path, telemetry });
-        let before = slf.get().compiled.0.replace(Some(Rc::clone(&compiled)));
+        let compiled =
+            Bound::new(py, Compiled { clock, stack, router, dispatcher, handlers, errors, root_path, telemetry })?;
+        let before = slf.get().compiled.0.replace(Some(compiled.clone().unbind()));
         drop(before);
         Ok(compiled)
     }
 
     fn unwatched<'py>(
         slf: &Bound<'py, Self>,
-        compiled: &Rc<Compiled>,
+        compiled: Bound<'py, Compiled>,
         scope: Bound<'py, PyDict>,
         receive: Bound<'py, PyAny>,
         send: Bound<'py, PyAny>,
@@ -82,32 +84,51 @@ impl AsgiApp {
     ) -> PyResult<Awaitable> {
         let py = slf.py();
         scope.set_item(interned::app(py), slf)?;
-        let stack = match &compiled.stack {
+        let stack = match &compiled.get().stack {
             // Telemetry follows a request through Python: its functions stand where FastAPI's own do.
-            None if compiled.telemetry.is_some() && scope.contains(interned::telemetry(py))? => {
-                Some(imports::middleware_stack(py)?.call1((slf,))?.unbind())
+            None if compiled.get().telemetry.is_some() && scope.contains(interned::telemetry(py))? => {
+                Some(imports::middleware_stack(py)?.call1((slf,))?)
             }
-            stack => stack.as_ref().map(|stack| stack.clone_ref(py)),
+            stack => stack.as_ref().map(|stack| stack.bind(py).clone()),
         };
         let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
         let machine = Rc::clone(&connection);
         if let Some(stack) = stack {
-            return Ok(Awaitable::new(connection, Box::pin(async move { called(&machine, &stack).await })));
+            connection.origin.set(stack);
+            return Ok(Awaitable::new(connection, Box::pin(async move { called(&machine).await })));
         }
         if kind == Kind::Lifespan {
-            let router = compiled.router.clone_ref(py);
-            return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine, &router).await })));
+            connection.origin.set(compiled.get().router.bind(py).clone());
+            return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine).await })));
         }
-        let table = compiled.dispatcher.get().table(py).map(Bound::unbind);
-        failure::set_handlers(&connection, compiled.handlers.bind(py))?;
-        let compiled = Rc::clone(compiled);
+        let failed = match compiled.get().dispatcher.get().table(py) {
+            Ok(table) => connection.table.hold(table).map(|_| None)?,
+            Err(error) => Some(error),
+        };
+        failure::set_handlers(&connection, compiled.get().handlers.bind(py))?;
+        connection.origin.set(compiled.into_any());
         Ok(Awaitable::new(
             connection,
             Box::pin(async move {
+                let py = machine.py();
+                let compiled = machine.origin.held::<Compiled>(py)?;
+                let table = failed.map_or_else(|| machine.table.held::<Table>(py), Err);
                 http::application(&machine, &compiled.router, table, &compiled.errors).await?;
-                Ok(machine.py().None())
+                Ok(py.None())
             }),
         ))
+    }
+}
+
+#[pymethods]
+impl Compiled {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.stack)?;
+        visit.call(&self.router)?;
+        visit.call(&self.dispatcher)?;
+        visit.call(&self.handlers)?;
+        visit.call(&self.errors)?;
+        visit.call(&self.root_path)
     }
 }
 
@@ -130,11 +151,13 @@ impl Compiled {
 }
 
 /// Lets telemetry serve a connection, around the application.
-async fn watched(connection: &Rc<Connection>, app: &Py<AsgiApp>) -> PyResult<Py<PyAny>> {
+async fn watched(connection: &Connection) -> PyResult<Py<PyAny>> {
     let py = connection.py();
-    let inner = app.bind(py).getattr(pyo3::intern!(py, "_unwatched"))?;
+    let app = connection.origin.object(py)?;
+    let inner = app.getattr(pyo3::intern!(py, "_unwatched"))?;
     let arguments = (app, inner, connection.scope(), connection.receive(), connection.send());
-    wait(connection.channel(), imports::telemetry_serve(py)?.call1(arguments)?).await
+    let waiting = imports::telemetry_serve(py)?.call1(arguments)?;
+    wait(connection.channel(), waiting).await
 }
 
 #[pymethods]
@@ -156,16 +179,16 @@ impl AsgiApp {
         let kind = scope::kind(scope::dict(&scope)?)?;
         let scope = scope.cast_into::<PyDict>()?;
         let compiled = Self::compiled(slf)?;
-        if let Some(root_path) = &compiled.root_path {
+        if let Some(root_path) = &compiled.get().root_path {
             scope.set_item(interned::root_path(py), root_path)?;
         }
-        if compiled.is_watched(slf, kind)? && !scope.contains(interned::telemetry(py))? {
+        if compiled.get().is_watched(slf, kind)? && !scope.contains(interned::telemetry(py))? {
             let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
             let machine = Rc::clone(&connection);
-            let app = slf.clone().unbind();
-            return Ok(Awaitable::new(connection, Box::pin(async move { watched(&machine, &app).await })));
+            connection.origin.set(slf.clone().into_any());
+            return Ok(Awaitable::new(connection, Box::pin(async move { watched(&machine).await })));
         }
-        Self::unwatched(slf, &compiled, scope, receive, send, kind)
+        Self::unwatched(slf, compiled, scope, receive, send, kind)
     }
 
     /// The same without asking telemetry, which calls it.
@@ -177,7 +200,7 @@ impl AsgiApp {
     ) -> PyResult<Awaitable> {
         let kind = scope::kind(scope::dict(&scope)?)?;
         let compiled = Self::compiled(slf)?;
-        Self::unwatched(slf, &compiled, scope.cast_into::<PyDict>()?, receive, send, kind)
+        Self::unwatched(slf, compiled, scope.cast_into::<PyDict>()?, receive, send, kind)
     }
 
     /// Forgets what was compiled, so that the next request compiles anew.
@@ -189,15 +212,8 @@ impl AsgiApp {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Ok(compiled) = self.compiled.0.try_borrow()
             && let Some(compiled) = compiled.as_ref()
-            // A request under way holds it, too; what it holds cannot be counted twice.
-            && Rc::strong_count(compiled) == 1
         {
-            visit.call(&compiled.stack)?;
-            visit.call(&compiled.router)?;
-            visit.call(&compiled.dispatcher)?;
-            visit.call(&compiled.handlers)?;
-            visit.call(&compiled.errors)?;
-            visit.call(&compiled.root_path)?;
+            visit.call(compiled)?;
         }
         Ok(())
     }
@@ -208,17 +224,17 @@ impl AsgiApp {
 }
 
 /// Calls an ASGI application with the connection's own callables.
-async fn called(connection: &Rc<Connection>, application: &Py<PyAny>) -> PyResult<Py<PyAny>> {
+async fn called(connection: &Connection) -> PyResult<Py<PyAny>> {
     let py = connection.py();
-    let waiting = application.bind(py).call1((connection.scope(), connection.receive(), connection.send()))?;
+    let waiting = connection.origin.object(py)?.call1((connection.scope(), connection.receive(), connection.send()))?;
     wait(connection.channel(), waiting).await
 }
 
 /// Startup and shutdown, as the router's lifespan context says.
-async fn lifespan(connection: &Rc<Connection>, router: &Py<PyAny>) -> PyResult<Py<PyAny>> {
+async fn lifespan(connection: &Connection) -> PyResult<Py<PyAny>> {
     let py = connection.py();
     let arguments = (connection.scope(), connection.receive(), connection.send());
-    let waiting = router.bind(py).call_method1(interned::lifespan(py), arguments)?;
+    let waiting = connection.origin.object(py)?.call_method1(interned::lifespan(py), arguments)?;
     wait(connection.channel(), waiting).await
 }
 
@@ -266,19 +282,23 @@ impl Dispatcher {
         let scope = scope.cast_into::<PyDict>()?;
         let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket).inside_middleware());
         let machine = Rc::clone(&connection);
-        let router = slf.get().router.clone_ref(py);
         if kind == Kind::Lifespan {
+            let router = slf.get().router.bind(py);
             if !connection.scope().contains(interned::router(py))? {
-                connection.scope().set_item(interned::router(py), &router)?;
+                connection.scope().set_item(interned::router(py), router)?;
             }
-            return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine, &router).await })));
+            connection.origin.set(router.clone());
+            return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine).await })));
         }
-        let table = slf.get().table(py)?.unbind();
+        connection.table.hold(slf.get().table(py)?)?;
+        connection.origin.set(slf.clone().into_any());
         Ok(Awaitable::new(
             connection,
             Box::pin(async move {
-                http::dispatch(&machine, &router, table.get()).await?;
-                Ok(machine.py().None())
+                let py = machine.py();
+                let dispatcher = machine.origin.held::<Dispatcher>(py)?;
+                http::dispatch(&machine, &dispatcher.router, machine.table.held(py)?).await?;
+                Ok(py.None())
             }),
         ))
     }
@@ -319,17 +339,18 @@ impl Handler {
 
     fn __call__<'py>(&self, request: Bound<'py, PyAny>) -> PyResult<Awaitable> {
         let py = request.py();
-        let plan = self.plan.get(py)?.unbind();
         let websocket = self.websocket;
         let connection = Rc::new(Connection::around(request, websocket)?);
+        connection.plan.hold(self.plan.get(py)?)?;
         let machine = Rc::clone(&connection);
         Ok(Awaitable::new(
             connection,
             Box::pin(async move {
+                let plan = machine.plan.held(machine.py())?;
                 let result = if websocket {
-                    pipeline::converse(&machine, plan.get()).await.map(|()| None)
+                    pipeline::converse(&machine, plan).await.map(|()| None)
                 } else {
-                    pipeline::execute(&machine, plan.get()).await.map(Some)
+                    pipeline::execute(&machine, plan).await.map(Some)
                 };
                 hand_over_exits(&machine)?;
                 match result? {
@@ -347,21 +368,23 @@ impl Handler {
 
 /// Solves the dependencies of a plan for a request that Python code made, without calling the endpoint.
 ///
-/// Gives `(values or None, errors, background tasks, response)`; clean-up is left to the exit stacks in the scope.
+/// `body` is a tuple of one, since a body may be JSON's null. Gives `(values or None, errors, background tasks,
+/// response)`; clean-up is left to the exit stacks in the scope.
 #[pyfunction]
 #[pyo3(signature = (plan, request, body, background, response, *, websocket))]
 pub fn solve_values(
-    plan: Py<Plan>,
+    plan: Bound<'_, Plan>,
     request: Bound<'_, PyAny>,
-    body: Option<Py<PyAny>>,
+    body: Option<(Py<PyAny>,)>,
     background: Option<Py<PyAny>>,
     response: Option<Py<PyAny>>,
     websocket: bool,
 ) -> PyResult<Awaitable> {
     let connection = Rc::new(Connection::around(request, websocket)?);
+    connection.plan.hold(plan)?;
     {
         let mut vault = connection.vault.borrow_mut();
-        vault.body = body;
+        vault.body = body.map(|(body,)| body);
         vault.background = background;
         vault.response = response;
     }
@@ -369,7 +392,7 @@ pub fn solve_values(
     Ok(Awaitable::new(
         connection,
         Box::pin(async move {
-            let values = pipeline::values(&machine, plan.get()).await;
+            let values = pipeline::values(&machine, machine.plan.held(machine.py())?).await;
             hand_over_exits(&machine)?;
             values
         }),
@@ -380,7 +403,8 @@ pub fn solve_values(
 fn response_of(connection: &Connection, outgoing: Outgoing) -> PyResult<Py<PyAny>> {
     let py = connection.py();
     match outgoing {
-        Outgoing::Written { status, headers, body, background } => {
+        Outgoing::Written { status, headers, body } => {
+            let background = connection.vault.borrow_mut().background.take();
             Ok(imports::written_response(py)?.call1((status, headers, body, background))?.unbind())
         }
         Outgoing::Response => {
@@ -442,9 +466,10 @@ impl Exits {
             Rc::clone(&self.connection.0) as Rc<dyn Held>,
             Box::pin(async move {
                 let py = machine.py();
-                let before = failure.as_ref().map(|failure| failure.value(py).clone());
+                let before = failure.map(|failure| machine.keep_error(failure));
+                let failure = before.as_ref().map(|before| PyErr::from_value(before.get()));
                 match (before, solve::unwind(&machine, lifetime, failure).await) {
-                    (Some(before), Some(after)) if after.value(py).is(&before) => {
+                    (Some(before), Some(after)) if after.value(py).is(&before.get()) => {
                         Ok(false.into_pyobject(py)?.to_owned().into_any().unbind())
                     }
                     (_, Some(after)) => Err(after),
@@ -452,5 +477,10 @@ impl Exits {
                 }
             }),
         )
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // An awaitable that is cleaning up shows what it holds itself; nothing may be counted twice.
+        if Rc::strong_count(&self.connection.0) == 1 { self.connection.0.traverse(&visit) } else { Ok(()) }
     }
 }

@@ -3,8 +3,6 @@
 //! `scope → route → extract → solve → call → serialize → send`. Routing is here; the stages from `extract` to
 //! `serialize` follow one another in `pipeline`; sending, clean-up and exception handlers are here again.
 
-use std::rc::Rc;
-
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -20,7 +18,7 @@ use crate::{failure, imports, interned, pipeline, scope, send, solve, websocket}
 ///
 /// Source: Starlette's `Router.app` with FastAPI's additions: the first full match, else the first partial one, else a
 /// redirect to the path with or without its last slash, else routes of low priority, else the default.
-pub async fn dispatch(connection: &Rc<Connection>, router: &Py<PyAny>, table: &Table) -> PyResult<()> {
+pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table) -> PyResult<()> {
     let py = connection.py();
     let scope = connection.scope();
     if !scope.contains(interned::router(py))? {
@@ -46,31 +44,30 @@ pub async fn dispatch(connection: &Rc<Connection>, router: &Py<PyAny>, table: &T
                 return default(connection, table).await;
             };
             if entry.opaque {
-                return opaque(connection, table, index, found.bind(py)).await;
+                return opaque(connection, table, index, found).await;
             }
             scope.set_item(interned::endpoint(py), &entry.endpoint)?;
             scope.set_item(interned::path_params(py), found)?;
             scope.set_item(interned::route(py), &entry.route)?;
             set_context(connection, entry.context.as_ref())?;
             if scope.contains(interned::telemetry(py))? {
-                report_route(connection, entry)?;
+                report_route(connection, entry, entry.is_mount)?;
                 return handed_over(connection, &entry.route).await;
             }
-            let plan = entry.plan.get(py)?;
-            serve(connection, plan.get()).await
+            serve(connection, connection.plan.hold(entry.plan.get(py)?)?).await
         }
         Match::Partial(index, found) => {
             let Some(entry) = table.entries.get(index) else {
                 return default(connection, table).await;
             };
             if entry.opaque {
-                return opaque(connection, table, index, found.bind(py)).await;
+                return opaque(connection, table, index, found).await;
             }
             scope.set_item(interned::endpoint(py), &entry.endpoint)?;
             scope.set_item(interned::path_params(py), found)?;
             scope.set_item(interned::route(py), &entry.route)?;
             set_context(connection, entry.context.as_ref())?;
-            report_route(connection, entry)?;
+            report_route(connection, entry, entry.is_mount)?;
             handed_over(connection, &entry.route).await
         }
         Match::None => {
@@ -80,7 +77,7 @@ pub async fn dispatch(connection: &Rc<Connection>, router: &Py<PyAny>, table: &T
                 && let Some(target) = redirect_target(connection, table, &path, start, method)?
             {
                 let response = imports::redirect(py)?.call1((target,))?;
-                return send::response(connection, &response).await;
+                return send::response(connection, response).await;
             }
             if let Some(low_priority) = &table.low_priority {
                 let waiting = low_priority.bind(py).call1((scope, connection.receive(), connection.send()))?;
@@ -115,7 +112,7 @@ fn fastapi_scope(connection: &Connection) -> PyResult<Bound<'_, PyDict>> {
 }
 
 /// Calls a route that answers as plain ASGI.
-async fn opaque(connection: &Rc<Connection>, table: &Table, index: usize, child: &Bound<'_, PyDict>) -> PyResult<()> {
+async fn opaque(connection: &Connection, table: &Table, index: usize, child: Py<PyDict>) -> PyResult<()> {
     let py = connection.py();
     let Some(entry) = table.entries.get(index) else {
         return Ok(());
@@ -124,7 +121,7 @@ async fn opaque(connection: &Rc<Connection>, table: &Table, index: usize, child:
     if table.marks_route {
         scope.set_item(interned::route(py), &entry.route)?;
     }
-    for (key, value) in child.iter() {
+    for (key, value) in child.bind(py).iter() {
         if key.eq(interned::fastapi(py))?
             && let Ok(value) = value.cast::<PyDict>()
         {
@@ -134,24 +131,36 @@ async fn opaque(connection: &Rc<Connection>, table: &Table, index: usize, child:
         scope.set_item(key, value)?;
     }
     set_context(connection, entry.context.as_ref())?;
-    report_route(connection, entry)?;
+    report_route(connection, entry, entry.is_mount)?;
+    drop(child);
     handed_over(connection, &entry.route).await
 }
 
 /// Tells telemetry, where it watches this connection, which route was taken.
-fn report_route(connection: &Connection, entry: &Entry) -> PyResult<()> {
+fn report_route(connection: &Connection, entry: &Entry, mount: bool) -> PyResult<()> {
     let py = connection.py();
     if connection.scope().contains(interned::telemetry(py))? {
-        let shown = entry.context.as_ref().unwrap_or(&entry.route).bind(py);
-        let path = shown.getattr_opt(pyo3::intern!(py, "path_format"))?;
+        let path = match entry.context.as_ref().map(|context| path_format(context.bind(py))).transpose()?.flatten() {
+            Some(path) => Some(path),
+            None => path_format(entry.route.bind(py))?,
+        };
         let options = PyDict::new(py);
-        options.set_item(pyo3::intern!(py, "mount"), entry.is_mount)?;
+        options.set_item(pyo3::intern!(py, "mount"), mount)?;
         imports::route_selected(py)?.call((connection.scope(), path), Some(&options))?;
     }
     Ok(())
 }
 
-async fn handed_over(connection: &Rc<Connection>, route: &Py<PyAny>) -> PyResult<()> {
+/// The path template of a route, if it has one of its own.
+fn path_format<'py>(route: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let path = route.getattr_opt(pyo3::intern!(route.py(), "path_format"))?;
+    Ok(match path {
+        Some(path) if path.is_truthy()? => Some(path),
+        _ => None,
+    })
+}
+
+async fn handed_over(connection: &Connection, route: &Py<PyAny>) -> PyResult<()> {
     let py = connection.py();
     let send: Bound<'_, PyAny> =
         if connection.websocket { connection.send().clone() } else { send::sender(connection)?.into_any() };
@@ -161,7 +170,7 @@ async fn handed_over(connection: &Rc<Connection>, route: &Py<PyAny>) -> PyResult
     Ok(())
 }
 
-async fn default(connection: &Rc<Connection>, table: &Table) -> PyResult<()> {
+async fn default(connection: &Connection, table: &Table) -> PyResult<()> {
     let Some(default) = &table.default else {
         return failure::not_found(connection).await;
     };
@@ -173,7 +182,7 @@ async fn default(connection: &Rc<Connection>, table: &Table) -> PyResult<()> {
 
 /// The scope with the last slash added or taken away, if some route knows that path.
 fn redirect_target<'c>(
-    connection: &'c Rc<Connection>,
+    connection: &'c Connection,
     table: &Table,
     path: &str,
     start: usize,
@@ -191,12 +200,15 @@ fn redirect_target<'c>(
     target.set_item(interned::path(py), PyString::new(py, &other))?;
     let probe = Connection::new(target.clone(), connection.receive().clone(), connection.send().clone(), false);
     let (_, start) = scope::route_path(&probe)?;
-    let known = table.knows(&probe, other.get(start..).unwrap_or_default(), method)?;
-    Ok(known.then_some(target))
+    let Some(index) = table.knows(&probe, other.get(start..).unwrap_or_default(), method)? else { return Ok(None) };
+    if let Some(entry) = table.entries.get(index) {
+        report_route(connection, entry, false)?;
+    }
+    Ok(Some(target))
 }
 
 /// Carries out a native route: the plan, the response, clean-up, exception handlers.
-async fn serve(connection: &Rc<Connection>, plan: &Plan) -> PyResult<()> {
+async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let served = if connection.websocket {
         guard(websocket::converse(connection, plan)).await
     } else {
@@ -222,7 +234,7 @@ async fn close_files(connection: &Connection) -> PyResult<()> {
 }
 
 /// Everything between the match and the exception handlers: what FastAPI's `request_response` encloses.
-async fn answer(connection: &Rc<Connection>, plan: &Plan) -> PyResult<()> {
+async fn answer(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let executed = pipeline::execute(connection, plan).await;
     let (outgoing, failed) = match executed {
         Ok(outgoing) => (Some(outgoing), None),
@@ -249,23 +261,24 @@ fn swallowed(connection: &Connection) -> PyResult<PyErr> {
 }
 
 /// Sends a response and runs its background tasks.
-async fn deliver(connection: &Rc<Connection>, outgoing: Outgoing) -> PyResult<()> {
+async fn deliver(connection: &Connection, outgoing: Outgoing) -> PyResult<()> {
     let py = connection.py();
     match outgoing {
-        Outgoing::Written { status, headers, body, background } => {
-            if connection.enclosed && background.is_none() {
+        Outgoing::Written { status, headers, body } => {
+            if connection.enclosed && connection.vault.borrow().background.is_none() {
                 connection.scope().set_item(interned::nothing_follows(py), true)?;
             }
             send::written(connection, status, headers.bind(py), body.bind(py)).await?;
+            let background = connection.vault.borrow_mut().background.take();
             match background {
-                Some(tasks) => send::background(connection, tasks.bind(py)).await,
+                Some(tasks) => send::background(connection, tasks.into_bound(py)).await,
                 None => Ok(()),
             }
         }
         Outgoing::Response => {
             let response = connection.vault.borrow_mut().outgoing.take();
             match response {
-                Some(response) => send::response(connection, response.bind(py)).await,
+                Some(response) => send::response(connection, response.into_bound(py)).await,
                 None => Ok(()),
             }
         }
@@ -275,14 +288,14 @@ async fn deliver(connection: &Rc<Connection>, outgoing: Outgoing) -> PyResult<()
 /// The whole of a request to an application without middleware of the user's: exception handlers around the router,
 /// the 500 around those.
 pub async fn application(
-    connection: &Rc<Connection>,
+    connection: &Connection,
     router: &Py<PyAny>,
-    table: PyResult<Py<Table>>,
+    table: PyResult<&Table>,
     errors: &Py<PyAny>,
 ) -> PyResult<()> {
     let py = connection.py();
     let mut result = match table {
-        Ok(table) => guard(dispatch(connection, router, table.get())).await,
+        Ok(table) => guard(dispatch(connection, router, table)).await,
         // A declaration that came late and is wrong: an error of the application, answered as one.
         Err(error) => Err(error),
     };
@@ -298,11 +311,11 @@ pub async fn application(
         return Err(error);
     }
     // The answer is a courtesy; the exception itself goes on to the server, which logs it.
-    let value = error.value(py);
-    connection.channel().set_handling(Some(value.clone().into_any().unbind()));
+    let error = connection.keep_error(error);
+    connection.channel().set_handling(Some(error.get().unbind()));
     let respond = errors.bind(py).call_method1(
         pyo3::intern!(py, "respond"),
-        (connection.scope(), connection.receive(), connection.send(), value, connection.started.get()),
+        (connection.scope(), connection.receive(), connection.send(), error.get(), connection.started.get()),
     );
     let responded = match respond {
         Ok(waiting) => wait(connection.channel(), waiting).await.map(drop),
@@ -310,5 +323,5 @@ pub async fn application(
     };
     connection.channel().set_handling(None);
     responded?;
-    Err(error)
+    Err(PyErr::from_value(error.get()))
 }

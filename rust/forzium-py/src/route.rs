@@ -293,8 +293,11 @@ impl Table {
         })
     }
 
-    /// Whether any route knows the path, whatever the method: what decides on a redirect.
-    pub fn knows(&self, connection: &Connection, path: &str, method: &str) -> PyResult<bool> {
-        Ok(!matches!(self.route(connection, path, method, false)?, Match::None))
+    /// The route that knows the path, whatever the method: what decides on a redirect.
+    pub fn knows(&self, connection: &Connection, path: &str, method: &str) -> PyResult<Option<usize>> {
+        Ok(match self.route(connection, path, method, false)? {
+            Match::Full(index, _) | Match::Partial(index, _) => Some(index),
+            Match::None => None,
+        })
     }
 }
