@@ -61,5 +61,5 @@ def conformance(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The benchmarks in process and over a socket; writes docs/benchmarks.md."""
     install(session, "benches/requirements.txt")
-    session.run("python", "benches/python/run.py", "--write", "docs/benchmarks.md", *session.posargs)
-    session.run("python", "benches/http/run.py", "--write", "docs/benchmarks.md")
+    session.run("python", "benches/python/run.py", "--write", "docs/benchmarks.md", "README.md", *session.posargs)
+    session.run("python", "benches/http/run.py", "--write", "docs/benchmarks.md", "README.md")

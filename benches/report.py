@@ -52,10 +52,15 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def command() -> str:
-    """The command line as one would type it in the repository."""
+    """The command line as one would type it in the repository, without where its results went."""
     script = Path(sys.argv[0]).resolve().relative_to(ROOT)
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--write")]
-    return shlex.join(["python", str(script), *arguments])
+    kept, keep = [], True
+    for argument in sys.argv[1:]:
+        if argument.startswith("--"):
+            keep = argument.partition("=")[0] not in ("--write", "--json")
+        if keep:
+            kept.append(argument)
+    return shlex.join(["python", str(script), *kept])
 
 
 def _processor() -> str:
@@ -85,14 +90,18 @@ def caption(facts: dict[str, Any]) -> str:
     return f"`{facts['command']}`, {facts['date']}: CPython {facts['python']}; {names}; {facts['machine']}."
 
 
-def write(file: Path, marker: str, text: str) -> None:
-    """Replace what stands between ``<!-- marker -->`` and ``<!-- /marker -->`` in a document.
+def write(file: Path, texts: dict[str, str]) -> None:
+    """Replace what stands between ``<!-- marker -->`` and ``<!-- /marker -->`` in a document, for each marker it has.
 
     Raises:
-        ValueError: The document has no such place.
+        ValueError: The document has none of them.
     """
     document = file.read_text(encoding="utf-8")
-    place = re.compile(rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- /{re.escape(marker)} -->)", re.S)
-    if not place.search(document):
-        raise ValueError(f"{file} has no place marked {marker!r}")
-    file.write_text(place.sub(lambda found: f"{found[1]}{text}\n{found[2]}", document), encoding="utf-8")
+    found = 0
+    for marker, text in texts.items():
+        place = re.compile(rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- /{re.escape(marker)} -->)", re.S)
+        document, count = place.subn(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", document)
+        found += count
+    if not found:
+        raise ValueError(f"expected a place marked one of {', '.join(texts)} in {file}, but found none")
+    file.write_text(document, encoding="utf-8")

@@ -1,6 +1,6 @@
 """Requests a second over loopback under uvicorn, forzium beside its peers.
 
-    python benches/http/run.py [--only SCENARIO ...] [--seconds S] [--rounds N] [--json FILE] [--write docs/benchmarks.md]
+    python benches/http/run.py [--only SCENARIO ...] [--seconds S] [--rounds N] [--json FILE] [--write FILE ...]
 
 Each framework's application runs in a uvicorn process of its own (one worker, uvloop, httptools); the load generator is
 this process. On a machine of two cores or more the servers share one and the generator has another. Frameworks are
@@ -32,6 +32,8 @@ from load import first_answer, request_bytes, requests_per_second  # noqa: E402
 
 PACKAGES = ("fastapi", "starlette", "litestar", "blacksheep", "falcon", "uvicorn", "uvloop", "httptools")
 DEFAULT = ("dict", "path-query", "model", "dependencies", "sync", "stream-100")
+# The columns of the README's table.
+SHORT = ("bare", "forzium", "fastapi")
 HERE = Path(__file__).resolve().parent
 
 
@@ -147,11 +149,12 @@ def main() -> None:
         print(f"{name}: {', '.join(shown)}", file=sys.stderr)
     facts = report.circumstances(*PACKAGES)
     text = f"{summary(results, list(found))}\n\n{report.caption(facts)}"
+    short = f"{summary(results, [name for name in SHORT if name in found])}\n\n{report.caption(facts)}"
     print(text)
     if options.json:
         options.json.write_text(json.dumps({**facts, "requests_per_second": results}, indent=1), encoding="utf-8")
     for file in options.write:
-        report.write(file, "benches/http", text)
+        report.write(file, {"benches/http": text, "benches/http, short": short})
 
 
 if __name__ == "__main__":
