@@ -10,7 +10,7 @@ use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use pyo3::exceptions::{PyRecursionError, PyRuntimeError, PyTypeError, PyUnicodeEncodeError, PyValueError};
+use pyo3::exceptions::{PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyList, PyNotImplemented, PyString, PyTuple};
 use pyo3::{ffi, intern};
@@ -19,6 +19,7 @@ use super::entries::Walk;
 use super::escape;
 use super::failed::{Failed, OrFailed};
 use super::output::{Cursor, Output, SMALL, Written};
+use super::report::{Report, Wrong, step};
 use super::turns::Turns;
 use super::{float, integer};
 
@@ -91,28 +92,6 @@ pub fn dumps_into<'py>(
 /// a reference to each would write to every object that is read; so references are taken ([`Writing::hold`]) only just
 /// before others can run, and then to all that are open.
 type Open = [MaybeUninit<*mut ffi::PyObject>; MAX_DEPTH];
-
-/// What is wrong with a value. The message is made when the path to it is known: on the way up, each container adds the
-/// step that led to it.
-enum Wrong {
-    NotFinite(f64),
-    /// Python's own error.
-    Surrogate(PyErr),
-    /// The name of a type that JSON has no form for.
-    Value(String),
-    /// The name of a type that a key cannot have.
-    Key(String),
-    /// A list or dictionary that another thread changed.
-    Changed(&'static str),
-    Circular,
-}
-
-/// A message in the making.
-struct Report {
-    wrong: Wrong,
-    /// The steps from the value outwards.
-    steps: Vec<String>,
-}
 
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
@@ -776,61 +755,11 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     /// Turns a report into the exception it is about.
     #[cold]
     fn explained(&mut self, failed: Failed) -> Failed {
-        let Some(Report { wrong, steps }) = self.report.take() else { return failed };
-        let py = self.py;
-        let mut path = String::from("$");
-        for step in steps.iter().rev() {
-            if path.len() > LONGEST_PATH {
-                path.push('…');
-                break;
-            }
-            path.push_str(step);
-        }
-        let error = match wrong {
-            Wrong::NotFinite(value) => {
-                let name = match (value.is_nan(), value > 0.0) {
-                    (true, _) => "nan",
-                    (false, true) => "inf",
-                    (false, false) => "-inf",
-                };
-                PyValueError::new_err(format!("Out of range float values are not JSON compliant: {name} (at {path})"))
-            }
-            Wrong::Value(name) => {
-                PyTypeError::new_err(format!("Object of type {name} is not JSON serializable (at {path})"))
-            }
-            Wrong::Key(name) => {
-                PyTypeError::new_err(format!("keys must be str, int, float, bool or None, not {name} (in {path})"))
-            }
-            Wrong::Changed(what) => {
-                PyRuntimeError::new_err(format!("{what} changed size during iteration (at {path})"))
-            }
-            Wrong::Circular => PyValueError::new_err(format!("Circular reference detected (at {path})")),
-            Wrong::Surrogate(error) => {
-                let value = error.value(py);
-                if value.is_instance_of::<PyUnicodeEncodeError>()
-                    && let Ok(reason) = value.getattr("reason")
-                {
-                    // The error stays good without its path.
-                    let _ = value.setattr("reason", format!("{reason} (at {path})"));
-                }
-                error
-            }
-        };
-        Failed::with(py, error)
-    }
-}
-
-/// A key as a step of a path: `.name` or `['any other']`.
-fn step(key: &Bound<'_, PyAny>) -> String {
-    if let Ok(text) = key.cast_exact::<PyString>() {
-        let text = text.to_string_lossy();
-        let plain = text.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if plain && !text.is_empty() && text.len() <= 64 {
-            return format!(".{text}");
+        match self.report.take() {
+            Some(report) => Failed::with(self.py, report.into_error(self.py)),
+            None => failed,
         }
     }
-    let shown = key.repr().map_or_else(|_| String::from("?"), |repr| repr.to_string_lossy().into_owned());
-    format!("[{}]", shown.chars().take(64).collect::<String>())
 }
 
 /// What the standard library writes.
@@ -870,9 +799,6 @@ unsafe fn is_sqlalchemy_state(key: *mut ffi::PyObject) -> bool {
         [0, 1, 2].map(|index| ffi::PyUnicode_ReadChar(key, index)) == b"_sa".map(u32::from)
     }
 }
-
-/// Bytes after which a path is cut: nesting can be deep, and a message is for reading.
-const LONGEST_PATH: usize = 1000;
 
 /// Asks for an object that is needed soon.
 #[inline(always)]

@@ -16,6 +16,7 @@ mod keys;
 mod loads;
 mod object;
 mod output;
+mod report;
 mod scan;
 mod shapes;
 mod turns;
@@ -57,5 +58,5 @@ pub fn loads_py<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 #[pyfunction]
 #[pyo3(name = "dumps", signature = (obj, /, *, default=None))]
 pub fn dumps_py<'py>(obj: &Bound<'py, PyAny>, default: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyBytes>> {
-    dumps::dumps(obj.py(), obj, Rules::Pydantic { default })
+    dumps(obj.py(), obj, Rules::Pydantic { default })
 }
