@@ -82,6 +82,10 @@ def test_explaining() -> None:
     assert str(load("explaining").plan).startswith("GET /items/1: native")
 
 
+def test_json_values() -> None:
+    load("json_values")
+
+
 def test_testing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(EXAMPLES)
     try:
