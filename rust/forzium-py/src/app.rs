@@ -139,7 +139,7 @@ impl Compiled {
     fn is_watched(&self, app: &Bound<'_, AsgiApp>, kind: Kind) -> PyResult<bool> {
         let py = app.py();
         let Some(told) = self.telemetry else { return Ok(false) };
-        if !told && !imports::modules(py)?.contains(interned::opentelemetry(py))? {
+        if !told && !has_global_provider(py)? {
             return Ok(false);
         }
         let watches = match kind {
@@ -148,6 +148,29 @@ impl Compiled {
         };
         watches.call1((app,))?.is_truthy()
     }
+}
+
+/// Whether OpenTelemetry may have a provider for the whole process.
+///
+/// Its own functions that tell are slow for something asked at every request, so the variables behind them are looked
+/// at; where one is not found, the answer is that there may be one, and telemetry asks properly.
+fn has_global_provider(py: Python<'_>) -> PyResult<bool> {
+    let modules = imports::modules(py)?.cast::<PyDict>()?;
+    if !modules.contains(interned::opentelemetry(py))? {
+        return Ok(false);
+    }
+    for (module, variable) in [
+        (pyo3::intern!(py, "opentelemetry.trace"), pyo3::intern!(py, "_TRACER_PROVIDER")),
+        (pyo3::intern!(py, "opentelemetry.metrics._internal"), pyo3::intern!(py, "_METER_PROVIDER")),
+        (pyo3::intern!(py, "opentelemetry._logs._internal"), pyo3::intern!(py, "_LOGGER_PROVIDER")),
+    ] {
+        if let Some(module) = modules.get_item(module)?
+            && module.getattr_opt(variable)?.is_none_or(|provider| !provider.is_none())
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Lets telemetry serve a connection, around the application.
@@ -469,7 +492,7 @@ impl Exits {
                 let before = failure.map(|failure| machine.keep_error(failure));
                 let failure = before.as_ref().map(|before| PyErr::from_value(before.get()));
                 match (before, solve::unwind(&machine, lifetime, failure).await) {
-                    (Some(before), Some(after)) if after.value(py).is(&before.get()) => {
+                    (Some(before), Some(after)) if after.value(py).is(before.get()) => {
                         Ok(false.into_pyobject(py)?.to_owned().into_any().unbind())
                     }
                     (_, Some(after)) => Err(after),

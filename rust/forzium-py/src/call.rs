@@ -69,9 +69,10 @@ async fn unlimited<'c>(
             let generator = invoke(call, &arguments, names)?;
             drop(arguments);
             let waiting = generator.call_method0(interned::anext(py))?;
+            let generator = connection.keep(generator);
             match wait(connection.channel(), waiting).await {
                 Ok(value) => {
-                    keep(connection, node.lifetime, Exit::AsyncGenerator(generator.unbind()));
+                    keep(connection, node.lifetime, Exit::AsyncGenerator(generator.get().unbind()));
                     Ok(value)
                 }
                 Err(stop) if stop.is_instance_of::<PyStopAsyncIteration>(py) => {
@@ -84,8 +85,9 @@ async fn unlimited<'c>(
             let generator = invoke(call, &arguments, names)?;
             drop(arguments);
             let waiting = imports::enter_sync_generator(py)?.call1((&generator,))?;
+            let generator = connection.keep(generator);
             let value = wait(connection.channel(), waiting).await?;
-            keep(connection, node.lifetime, Exit::Generator(generator.unbind()));
+            keep(connection, node.lifetime, Exit::Generator(generator.get().unbind()));
             Ok(value)
         }
     }
@@ -101,14 +103,18 @@ async fn limited<'c>(
     let py = connection.py();
     let semaphore = limit.bind(py).call_method0(pyo3::intern!(py, "get_semaphore"))?;
     let waiting = semaphore.call_method0(pyo3::intern!(py, "acquire"))?;
+    let semaphore = connection.keep(semaphore);
+    let kept = connection.keep(PyTuple::new(py, arguments)?.into_any());
     wait(connection.channel(), waiting).await?;
+    let arguments = kept.get().try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    drop(kept);
     let held_while_used = matches!(node.calling, Calling::Generator | Calling::AsyncGenerator);
     if held_while_used {
-        keep(connection, node.lifetime, Exit::Release(semaphore.unbind()));
+        keep(connection, node.lifetime, Exit::Release(semaphore.get().unbind()));
         return unlimited(connection, node, arguments).await;
     }
     let result = unlimited(connection, node, arguments).await;
-    semaphore.call_method0(pyo3::intern!(py, "release"))?;
+    semaphore.get().call_method0(pyo3::intern!(py, "release"))?;
     result
 }
 

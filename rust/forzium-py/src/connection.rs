@@ -6,13 +6,16 @@
 //!
 //! Not here: reading the ASGI dict for the first time (stage `scope`), matching, validating.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
 
 use forzium_core::{cookie, urlencoded};
 use pyo3::PyTraverseError;
-use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
+use pyo3::pyclass::PyClass;
+use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::awaitable::{Channel, Held, attached};
@@ -76,6 +79,85 @@ pub struct Vault {
     pub outgoing: Option<Py<PyAny>>,
     /// Closed when the request has ended, whatever happened: uploaded files.
     pub closing: Option<Py<PyAny>>,
+    /// What variables of the machine stand for: see [`Kept`].
+    kept: Vec<Option<Py<PyAny>>>,
+}
+
+/// An object that a variable of the machine needs after a wait, kept where the garbage collector sees it.
+///
+/// A reference in the machine itself is one that the collector cannot account for: whatever it leads to would live for
+/// ever, should the request be abandoned there.
+pub struct Kept<'c> {
+    connection: &'c Connection,
+    at: usize,
+}
+
+impl<'c> Kept<'c> {
+    /// The object. It must not be held across a wait, or this was for nothing.
+    pub fn get(&self) -> Bound<'c, PyAny> {
+        let py = self.connection.py();
+        let vault = self.connection.vault.borrow();
+        match vault.kept.get(self.at) {
+            Some(Some(object)) => object.bind(py).clone(),
+            // Cleared by the collector, and so out of use.
+            _ => py.None().into_bound(py),
+        }
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        let object = self.connection.vault.try_borrow_mut().ok().and_then(|mut vault| {
+            let object = vault.kept.get_mut(self.at).and_then(Option::take);
+            while let Some(None) = vault.kept.last() {
+                vault.kept.pop();
+            }
+            object
+        });
+        // Dropped here, after the vault is free again: a destructor may run Python code.
+        drop(object);
+    }
+}
+
+/// An object that the machine was made with and works by, kept where the garbage collector sees it.
+#[derive(Default)]
+pub struct Anchor(OnceCell<Py<PyAny>>);
+
+impl Anchor {
+    /// Keeps the object for as long as the connection lives. The first one stays.
+    pub fn hold<'c, T>(&'c self, object: Bound<'c, T>) -> PyResult<&'c T>
+    where
+        T: PyClass<Frozen = True> + Sync,
+    {
+        let py = object.py();
+        self.set(object.into_any());
+        self.held(py)
+    }
+
+    /// The same for any object.
+    pub fn set(&self, object: Bound<'_, PyAny>) {
+        self.0.get_or_init(|| object.unbind());
+    }
+
+    /// The object, as what it is.
+    ///
+    /// Errors: `RuntimeError` where there is none, which is a defect of this crate.
+    pub fn held<'c, T>(&'c self, py: Python<'c>) -> PyResult<&'c T>
+    where
+        T: PyClass<Frozen = True> + Sync,
+    {
+        Ok(self.object(py)?.cast::<T>()?.get())
+    }
+
+    /// The object, whatever it is.
+    ///
+    /// Errors: as `held`.
+    pub fn object<'c>(&'c self, py: Python<'c>) -> PyResult<&'c Bound<'c, PyAny>> {
+        self.0
+            .get()
+            .map(|kept| kept.bind(py))
+            .ok_or_else(|| PyRuntimeError::new_err("forzium: what a connection works by was lost; please report this"))
+    }
 }
 
 /// One HTTP request or WebSocket connection.
@@ -88,8 +170,14 @@ pub struct Connection {
     pub websocket: bool,
     /// Whether middleware may be around it that wants to know when nothing follows a response.
     pub enclosed: bool,
-    /// Whether `http.response.start` has been sent.
-    pub started: Cell<bool>,
+    /// Whether `http.response.start` has been sent; shared with the `send` that is given away.
+    pub started: Rc<Cell<bool>>,
+    /// What serves the connection: the compiled application, a router's dispatcher, or an ASGI application in Python.
+    pub origin: Anchor,
+    /// The table of routes that was current when the request came.
+    pub table: Anchor,
+    /// The plan being carried out.
+    pub plan: Anchor,
     /// The Python `Request` or `WebSocket`.
     request: RefCell<Option<Py<PyAny>>>,
     pub vault: RefCell<Vault>,
@@ -104,7 +192,10 @@ impl Connection {
             scope: scope.unbind(),
             receive: receive.unbind(),
             send: send.unbind(),
-            started: Cell::new(false),
+            started: Rc::default(),
+            origin: Anchor::default(),
+            table: Anchor::default(),
+            plan: Anchor::default(),
             request: RefCell::new(None),
             vault: RefCell::new(Vault::default()),
         }
@@ -123,6 +214,18 @@ impl Connection {
         let connection = Self::new(scope, receive, send, websocket);
         *connection.request.borrow_mut() = Some(request.unbind());
         Ok(connection)
+    }
+
+    /// Keeps an object across a wait.
+    pub fn keep(&self, object: Bound<'_, PyAny>) -> Kept<'_> {
+        let mut vault = self.vault.borrow_mut();
+        vault.kept.push(Some(object.unbind()));
+        Kept { connection: self, at: vault.kept.len() - 1 }
+    }
+
+    /// Keeps an exception across a wait.
+    pub fn keep_error(&self, error: PyErr) -> Kept<'_> {
+        self.keep(error.into_value(self.py()).into_bound(self.py()).into_any())
     }
 
     /// The interpreter, inside the machine of this connection.
@@ -321,11 +424,14 @@ impl Held for Connection {
         visit.call(&self.scope)?;
         visit.call(&self.receive)?;
         visit.call(&self.send)?;
+        for Anchor(anchor) in [&self.origin, &self.table, &self.plan] {
+            visit.call(anchor.get())?;
+        }
         if let Ok(request) = self.request.try_borrow() {
             visit.call(&*request)?;
         }
         if let Ok(vault) = self.vault.try_borrow() {
-            for value in &vault.values {
+            for value in vault.values.iter().chain(&vault.kept) {
                 visit.call(value)?;
             }
             for error in &vault.errors {

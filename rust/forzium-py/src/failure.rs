@@ -3,8 +3,6 @@
 //! Source: Starlette's `wrap_app_handling_exceptions`: by status for an `HTTPException`, else by class along the MRO;
 //! an exception after the response has started cannot be answered any more.
 
-use std::rc::Rc;
-
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
@@ -14,13 +12,12 @@ use crate::connection::Connection;
 use crate::{imports, interned, message, send, serialize};
 
 /// Answers an exception, or gives it back.
-pub async fn handle(connection: &Rc<Connection>, error: PyErr) -> PyResult<()> {
+pub async fn handle(connection: &Connection, error: PyErr) -> PyResult<()> {
     let py = connection.py();
     if !error.is_instance_of::<PyException>(py) {
         return Err(error);
     }
-    let exception = error.value(py).clone();
-    let Some(handler) = handler_of(connection, exception.as_any())? else {
+    let Some(handler) = handler_of(connection, error.value(py).as_any())? else {
         return Err(error);
     };
     if connection.started.get() {
@@ -28,37 +25,38 @@ pub async fn handle(connection: &Rc<Connection>, error: PyErr) -> PyResult<()> {
         late.set_cause(py, Some(error));
         return Err(late);
     }
+    let exception = connection.keep_error(error);
     if !connection.websocket && handler.is(imports::http_exception_handler(py)?) {
-        answer_http_exception(connection, exception.as_any()).await?;
+        answer_http_exception(connection, exception.get()).await?;
     } else if !connection.websocket && handler.is(imports::validation_exception_handler(py)?) {
-        answer_validation_error(connection, exception.as_any()).await?;
+        answer_validation_error(connection, exception.get()).await?;
     } else {
-        let request = if connection.websocket { connection.websocket()? } else { connection.request()? };
-        connection.channel().set_handling(Some(exception.clone().into_any().unbind()));
-        let response = called(connection, &handler, &request, exception.as_any()).await;
+        connection.channel().set_handling(Some(exception.get().unbind()));
+        let response = called(connection, handler, exception.get()).await;
         connection.channel().set_handling(None);
         let response = response?.into_bound(py);
         if !response.is_none() {
-            send::response(connection, &response).await?;
+            send::response(connection, response).await?;
         }
     }
     // An exception object that is raised again and again would collect the frames of every request.
-    exception.setattr(pyo3::intern!(py, "__traceback__"), py.None())?;
+    exception.get().setattr(pyo3::intern!(py, "__traceback__"), py.None())?;
     Ok(())
 }
 
 async fn called(
     connection: &Connection,
-    handler: &Bound<'_, PyAny>,
-    request: &Bound<'_, PyAny>,
-    exception: &Bound<'_, PyAny>,
+    handler: Bound<'_, PyAny>,
+    exception: Bound<'_, PyAny>,
 ) -> PyResult<Py<PyAny>> {
     let py = connection.py();
-    let waiting = if imports::is_async_callable(py)?.call1((handler,))?.is_truthy()? {
+    let request = if connection.websocket { connection.websocket()? } else { connection.request()? };
+    let waiting = if imports::is_async_callable(py)?.call1((&handler,))?.is_truthy()? {
         handler.call1((request, exception))?
     } else {
-        imports::call_handler_in_thread(py)?.call1((handler, request, exception))?
+        imports::call_handler_in_thread(py)?.call1((&handler, request, exception))?
     };
+    drop(handler);
     wait(connection.channel(), waiting).await
 }
 
@@ -85,7 +83,7 @@ fn handler_of<'c>(connection: &'c Connection, exception: &Bound<'c, PyAny>) -> P
 }
 
 /// What `http_exception_handler` answers, without the detour through a `JSONResponse`.
-async fn answer_http_exception(connection: &Rc<Connection>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+async fn answer_http_exception(connection: &Connection, exception: Bound<'_, PyAny>) -> PyResult<()> {
     let py = connection.py();
     let status = exception.getattr(interned::status_code(py))?.extract::<u16>()?;
     let extra = exception.getattr(interned::headers(py))?;
@@ -93,29 +91,32 @@ async fn answer_http_exception(connection: &Rc<Connection>, exception: &Bound<'_
         // Headers of the user's may replace ours: the response class knows how.
         let request = connection.request()?;
         let waiting = imports::http_exception_handler(py)?.call1((request, exception))?;
+        drop(extra);
         let response = wait(connection.channel(), waiting).await?;
-        return send::response(connection, response.bind(py)).await;
+        return send::response(connection, response.into_bound(py)).await;
     }
     let content = PyDict::new(py);
     content.set_item(interned::detail(py), exception.getattr(interned::detail(py))?)?;
     let body = serialize::write_json(content.as_any())?;
+    drop((content, exception));
     let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
     send::written(connection, status, &headers, &body).await
 }
 
 /// What `request_validation_exception_handler` answers.
-async fn answer_validation_error(connection: &Rc<Connection>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+async fn answer_validation_error(connection: &Connection, exception: Bound<'_, PyAny>) -> PyResult<()> {
     const UNPROCESSABLE: u16 = 422;
     let py = connection.py();
     let content = PyDict::new(py);
     content.set_item(interned::detail(py), exception.call_method0(interned::errors(py))?)?;
     let body = serialize::write_json(content.as_any())?;
+    drop((content, exception));
     let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
     send::written(connection, UNPROCESSABLE, &headers, &body).await
 }
 
 /// The exception for a path nothing answers; a plain answer outside an application; a WebSocket is closed.
-pub async fn not_found(connection: &Rc<Connection>) -> PyResult<()> {
+pub async fn not_found(connection: &Connection) -> PyResult<()> {
     const NOT_FOUND: u16 = 404;
     const NORMAL_CLOSURE: u16 = 1000; // RFC 6455, section 7.4.1; Starlette's code for an unknown path
     let py = connection.py();
@@ -128,7 +129,7 @@ pub async fn not_found(connection: &Rc<Connection>) -> PyResult<()> {
         return Err(PyErr::from_value(imports::http_exception(py)?.call1((NOT_FOUND,))?));
     }
     let response = imports::plain_text(py)?.call1((PyString::new(py, "Not Found"), NOT_FOUND))?;
-    send::response(connection, &response).await
+    send::response(connection, response).await
 }
 
 /// `(exception_handlers, status_handlers)` as the scope carries them.

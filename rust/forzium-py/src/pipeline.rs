@@ -195,6 +195,7 @@ async fn streamed(
         options.set_item("endpoint_ctx", serialize::context(connection, plan)?)?;
     }
     let waiting = stream.bind(py).call((), Some(&options))?;
+    drop(options);
     let response = wait(connection.channel(), waiting).await?;
     connection.vault.borrow_mut().outgoing = Some(response);
     debug_assert!(plan.endpoint().is_some_and(|node| node.calling == Calling::Stream));

@@ -1,5 +1,6 @@
 //! Stage: to the host: the messages of a response, and the knowledge whether it has started.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use pyo3::PyTraverseError;
@@ -15,32 +16,31 @@ use crate::{imports, interned, message};
 #[pyclass(module = "forzium._forzium", frozen)]
 pub struct Sender {
     send: Py<PyAny>,
-    connection: Shared<Rc<Connection>>,
+    started: Shared<Rc<Cell<bool>>>,
 }
 
 #[pymethods]
 impl Sender {
     fn __call__<'py>(&self, py: Python<'py>, message: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        if !self.connection.0.started.get()
+        if !self.started.0.get()
             && let Ok(fields) = message.cast::<PyDict>()
             && let Some(kind) = fields.get_item(interned::r#type(py))?
             && kind.eq(interned::http_response_start(py))?
         {
-            self.connection.0.started.set(true);
+            self.started.0.set(true);
         }
         self.send.bind(py).call1((message,))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // What the connection holds is the awaitable's to show.
         visit.call(&self.send)
     }
 }
 
 /// The `send` to give away.
-pub fn sender(connection: &Rc<Connection>) -> PyResult<Bound<'_, Sender>> {
+pub fn sender(connection: &Connection) -> PyResult<Bound<'_, Sender>> {
     let py = connection.py();
-    Bound::new(py, Sender { send: connection.send().clone().unbind(), connection: Shared(Rc::clone(connection)) })
+    Bound::new(py, Sender { send: connection.send().clone().unbind(), started: Shared(Rc::clone(&connection.started)) })
 }
 
 /// Sends a response whose body is known.
@@ -62,9 +62,9 @@ pub async fn written(
 }
 
 /// Sends a `Response` object, its background task included.
-pub async fn response(connection: &Rc<Connection>, response: &Bound<'_, PyAny>) -> PyResult<()> {
+pub async fn response(connection: &Connection, response: Bound<'_, PyAny>) -> PyResult<()> {
     let py = connection.py();
-    if !connection.websocket && is_plain(response)? {
+    if !connection.websocket && is_plain(&response)? {
         let status = message::status(&response.getattr(interned::status_code(py))?)?;
         let mut headers = response.getattr(interned::raw_headers(py))?;
         let mut body = response.getattr(interned::body(py))?;
@@ -76,23 +76,28 @@ pub async fn response(connection: &Rc<Connection>, response: &Bound<'_, PyAny>) 
             || framing.length.is_some_and(|found| found != length)
         {
             // What was declared does not fit what is there: the response class says what is sent.
-            (headers, body) = imports::framed(py)?.call1((response, is_head(connection)?))?.extract()?;
+            (headers, body) = imports::framed(py)?.call1((&response, is_head(connection)?))?.extract()?;
         }
         let tasks = response.getattr(interned::background(py))?;
-        written(connection, status, &headers, &body).await?;
-        if !tasks.is_none() {
-            background(connection, &tasks).await?;
+        drop(response);
+        if tasks.is_none() {
+            return written(connection, status, &headers, &body).await;
         }
-        return Ok(());
+        let tasks = connection.keep(tasks);
+        written(connection, status, &headers, &body).await?;
+        return background(connection, tasks.get()).await;
     }
     let waiting = response.call1((connection.scope(), connection.receive(), sender(connection)?))?;
+    drop(response);
     wait(connection.channel(), waiting).await?;
     Ok(())
 }
 
 /// Runs background tasks.
-pub async fn background(connection: &Connection, tasks: &Bound<'_, PyAny>) -> PyResult<()> {
-    wait(connection.channel(), tasks.call0()?).await?;
+pub async fn background(connection: &Connection, tasks: Bound<'_, PyAny>) -> PyResult<()> {
+    let waiting = tasks.call0()?;
+    drop(tasks);
+    wait(connection.channel(), waiting).await?;
     Ok(())
 }
 

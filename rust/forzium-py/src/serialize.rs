@@ -15,8 +15,8 @@ use crate::{imports, interned, json, message};
 
 /// What is to be sent.
 pub enum Outgoing {
-    /// Written here.
-    Written { status: u16, headers: Py<PyList>, body: Py<PyBytes>, background: Option<Py<PyAny>> },
+    /// Written here; the background tasks are in the connection's vault.
+    Written { status: u16, headers: Py<PyList>, body: Py<PyBytes> },
     /// A `Response`, in the connection's vault.
     Response,
 }
@@ -79,8 +79,7 @@ pub async fn finish(connection: &Connection, plan: &Plan, value: Py<PyAny>) -> P
             }
         }
     }
-    let background = connection.vault.borrow().background.as_ref().map(|tasks| tasks.clone_ref(py));
-    Ok(Outgoing::Written { status, headers: headers.unbind(), body: body.unbind(), background })
+    Ok(Outgoing::Written { status, headers: headers.unbind(), body: body.unbind() })
 }
 
 fn bodiless_headers(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -118,13 +117,16 @@ async fn validated<'c>(
     connection: &'c Connection,
     plan: &Plan,
     validate: &Py<PyAny>,
-    value: Bound<'c, PyAny>,
+    mut value: Bound<'c, PyAny>,
 ) -> PyResult<Bound<'c, PyAny>> {
     let py = connection.py();
     let validate = validate.bind(py);
     let result = if plan.answer.threaded {
         let waiting = imports::validate_in_thread(py)?.call1((validate, &value))?;
-        wait(connection.channel(), waiting).await.map(|value| value.into_bound(py))
+        let kept = connection.keep(value);
+        let result = wait(connection.channel(), waiting).await.map(|value| value.into_bound(py));
+        value = kept.get();
+        result
     } else {
         let options = pyo3::types::PyDict::new(py);
         options.set_item(interned::from_attributes(py), true)?;

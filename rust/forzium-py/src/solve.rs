@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 
 use crate::awaitable::{Held, wait};
-use crate::connection::{Connection, Exit, Lifetime};
+use crate::connection::{Connection, Exit, Kept, Lifetime};
 use crate::plan::{Node, Plan, Visit};
 use crate::{imports, interned};
 
@@ -86,8 +86,7 @@ impl Progress {
 ///
 /// *When cancelled here*: async generators are shielded from the cancellation of an enclosing scope until they are
 /// done; what is thrown in reaches the one being cleaned up, and the others follow.
-pub async fn unwind(connection: &Connection, lifetime: Lifetime, mut failure: Option<PyErr>) -> Option<PyErr> {
-    let py = connection.py();
+pub async fn unwind(connection: &Connection, lifetime: Lifetime, failure: Option<PyErr>) -> Option<PyErr> {
     let empty = {
         let vault = connection.vault.borrow();
         match lifetime {
@@ -98,6 +97,7 @@ pub async fn unwind(connection: &Connection, lifetime: Lifetime, mut failure: Op
     if empty {
         return failure;
     }
+    let mut failure = failure.map(|error| connection.keep_error(error));
     loop {
         let exit = {
             let mut vault = connection.vault.borrow_mut();
@@ -107,63 +107,55 @@ pub async fn unwind(connection: &Connection, lifetime: Lifetime, mut failure: Op
             }
         };
         let Some(exit) = exit else { break };
-        let outcome = match &exit {
-            Exit::AsyncGenerator(generator) => leave_async(connection, generator.bind(py), &failure).await,
-            Exit::Generator(generator) => {
-                let value = failure.as_ref().map(|failure| failure.value(py).clone());
-                match imports::exit_sync_generator(py).and_then(|exit| exit.call1((generator, value))) {
-                    Ok(waiting) => {
-                        wait(connection.channel(), waiting).await.and_then(|swallowed| swallowed.is_truthy(py))
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            Exit::Shield(scope) => leave_shield(scope.bind(py), &failure),
-            Exit::Stack(stack) => leave_stack(connection, stack.bind(py), &failure).await,
-            Exit::Release(semaphore) => semaphore.bind(py).call_method0(pyo3::intern!(py, "release")).map(|_| false),
-        };
-        match outcome {
+        match leave(connection, exit, failure.as_ref()).await {
             Ok(true) => failure = None,
             Ok(false) => {}
-            Err(error) => failure = Some(error),
+            Err(error) => failure = Some(connection.keep_error(error)),
         }
     }
-    failure
+    failure.map(|failure| PyErr::from_value(failure.get()))
 }
 
-/// Ends an `AsyncExitStack`; whether it swallowed the exception.
-async fn leave_stack(connection: &Connection, stack: &Bound<'_, PyAny>, failure: &Option<PyErr>) -> PyResult<bool> {
+/// Cleans up one thing; whether it swallowed the exception.
+async fn leave(connection: &Connection, exit: Exit, failure: Option<&Kept<'_>>) -> PyResult<bool> {
     let py = connection.py();
-    let waiting = stack.call_method1(pyo3::intern!(py, "__aexit__"), about(py, failure))?;
+    let waiting = match exit {
+        Exit::AsyncGenerator(generator) => return leave_async(connection, generator, failure).await,
+        Exit::Shield(scope) => return leave_shield(scope.bind(py), failure),
+        Exit::Release(semaphore) => {
+            semaphore.bind(py).call_method0(pyo3::intern!(py, "release"))?;
+            return Ok(false);
+        }
+        Exit::Generator(generator) => imports::exit_sync_generator(py)?.call1((generator, failure.map(Kept::get)))?,
+        Exit::Stack(stack) => stack.bind(py).call_method1(pyo3::intern!(py, "__aexit__"), about(py, failure)?)?,
+    };
     wait(connection.channel(), waiting).await?.is_truthy(py)
 }
 
 /// Ends one async generator; whether it swallowed the exception.
-async fn leave_async(connection: &Connection, generator: &Bound<'_, PyAny>, failure: &Option<PyErr>) -> PyResult<bool> {
+async fn leave_async(connection: &Connection, generator: Py<PyAny>, failure: Option<&Kept<'_>>) -> PyResult<bool> {
     let py = connection.py();
-    let scope = connection.vault.borrow().shield.as_ref().map(|scope| scope.bind(py).clone());
-    set_shield(&scope, true)?;
-    let outcome = match failure {
-        None => match generator.call_method0(interned::anext(py)) {
-            Ok(waiting) => match wait(connection.channel(), waiting).await {
-                Ok(_) => Err(PyRuntimeError::new_err("generator didn't stop")),
-                Err(stop) if stop.is_instance_of::<PyStopAsyncIteration>(py) => Ok(false),
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        },
-        Some(failure) => match imports::throw_into(py).and_then(|throw| throw.call1((generator, failure.value(py)))) {
-            Ok(waiting) => wait(connection.channel(), waiting).await.and_then(|swallowed| swallowed.is_truthy(py)),
-            Err(error) => Err(error),
-        },
+    let waiting = match failure {
+        None => generator.bind(py).call_method0(interned::anext(py))?,
+        Some(failure) => imports::throw_into(py)?.call1((&generator, failure.get()))?,
     };
-    set_shield(&scope, false)?;
-    outcome
+    drop(generator);
+    set_shield(connection, true)?;
+    let outcome = wait(connection.channel(), waiting).await;
+    set_shield(connection, false)?;
+    match (outcome, failure) {
+        (Ok(swallowed), Some(_)) => swallowed.is_truthy(py),
+        (Ok(_), None) => Err(PyRuntimeError::new_err("generator didn't stop")),
+        (Err(stop), None) if stop.is_instance_of::<PyStopAsyncIteration>(py) => Ok(false),
+        (Err(error), _) => Err(error),
+    }
 }
 
-fn set_shield(scope: &Option<Bound<'_, PyAny>>, shield: bool) -> PyResult<()> {
+fn set_shield(connection: &Connection, shield: bool) -> PyResult<()> {
+    let py = connection.py();
+    let scope = connection.vault.borrow().shield.as_ref().map(|scope| scope.bind(py).clone());
     match scope {
-        Some(scope) => scope.setattr(pyo3::intern!(scope.py(), "shield"), shield),
+        Some(scope) => scope.setattr(pyo3::intern!(py, "shield"), shield),
         None => Ok(()),
     }
 }
@@ -185,18 +177,17 @@ pub fn enter_shield(connection: &Connection) -> PyResult<()> {
 }
 
 /// Leaves the cancel scope; whether it swallowed the exception.
-fn leave_shield(scope: &Bound<'_, PyAny>, failure: &Option<PyErr>) -> PyResult<bool> {
-    scope.call_method1(pyo3::intern!(scope.py(), "__exit__"), about(scope.py(), failure))?.is_truthy()
+fn leave_shield(scope: &Bound<'_, PyAny>, failure: Option<&Kept<'_>>) -> PyResult<bool> {
+    let py = scope.py();
+    scope.call_method1(pyo3::intern!(py, "__exit__"), about(py, failure)?)?.is_truthy()
 }
 
 /// The arguments of `__exit__`.
-fn about(py: Python<'_>, failure: &Option<PyErr>) -> (Py<PyAny>, Py<PyAny>, Py<PyAny>) {
-    match failure {
-        None => (py.None(), py.None(), py.None()),
-        Some(failure) => {
-            let value = failure.value(py);
-            let traceback = failure.traceback(py).map_or_else(|| py.None(), |traceback| traceback.into_any().unbind());
-            (value.get_type().into_any().unbind(), value.clone().into_any().unbind(), traceback)
-        }
-    }
+fn about(py: Python<'_>, failure: Option<&Kept<'_>>) -> PyResult<(Py<PyAny>, Py<PyAny>, Py<PyAny>)> {
+    let Some(failure) = failure else {
+        return Ok((py.None(), py.None(), py.None()));
+    };
+    let value = failure.get();
+    let traceback = value.getattr(pyo3::intern!(py, "__traceback__"))?;
+    Ok((value.get_type().into_any().unbind(), value.unbind(), traceback.unbind()))
 }

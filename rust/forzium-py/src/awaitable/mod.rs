@@ -26,7 +26,7 @@ use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyBaseException, PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyTraceback, PyTuple, PyType};
 
 pub use shared::Shared;
 pub use wait::{attached, guard, wait};
@@ -157,6 +157,34 @@ fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
     if value.is_none(py) { PyStopIteration::new_err(()) } else { PyStopIteration::new_err((value,)) }
 }
 
+/// The exception that `throw` is to raise, of its old forms `(type, value)`, too.
+///
+/// Errors: `TypeError` where it is none, and then nothing is thrown.
+fn thrown(typ: &Bound<'_, PyAny>, val: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
+    if typ.is_instance_of::<PyBaseException>() {
+        return match val {
+            None => Ok(PyErr::from_value(typ.clone())),
+            Some(_) => Err(PyTypeError::new_err("instance exception may not have a separate value")),
+        };
+    }
+    let class = typ.cast::<PyType>().ok().filter(|class| class.is_subclass_of::<PyBaseException>().unwrap_or(false));
+    let Some(class) = class else {
+        return Err(PyTypeError::new_err(format!(
+            "exceptions must be classes or instances deriving from BaseException, not {}",
+            typ.get_type().name()?
+        )));
+    };
+    let value = match val {
+        None => class.call0()?,
+        Some(value) if value.is_instance(class)? => value,
+        Some(value) => match value.cast_into::<PyTuple>() {
+            Ok(arguments) => class.call1(arguments)?,
+            Err(error) => class.call1((error.into_inner(),))?,
+        },
+    };
+    Ok(PyErr::from_value(value))
+}
+
 /// The exception that stands for a panic. It reaches the user as an error to report, never as a dead worker.
 fn panicked(panic: &(dyn Any + Send)) -> PyErr {
     let text = panic
@@ -202,12 +230,11 @@ impl Awaitable {
         val: Option<Bound<'_, PyAny>>,
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let error = match val {
-            None => PyErr::from_value(if typ.is_instance_of::<PyType>() { typ.call0()? } else { typ }),
-            Some(value) if value.is_instance_of::<PyBaseException>() => PyErr::from_value(value),
-            Some(value) => PyErr::from_value(typ.call1((value,))?),
-        };
+        let error = thrown(&typ, val)?;
         if let Some(tb) = tb {
+            if !tb.is_instance_of::<PyTraceback>() {
+                return Err(PyTypeError::new_err("throw() third argument must be a traceback object"));
+            }
             error.value(py).setattr("__traceback__", tb)?;
         }
         self.throw_in(py, error)

@@ -2,7 +2,7 @@
 
 use forzium_core::media_type;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::{Extracted, Raw, add_errors, finish, missing};
 use crate::awaitable::{Held, wait};
@@ -113,7 +113,12 @@ pub async fn body_inputs<'c>(
             return Ok(outcome);
         }
         BodyInput::General(general) => {
-            let found = wait(connection.channel(), general.bind(py).call1((body,))?).await?;
+            let waiting = general.bind(py).call1((body,))?;
+            let kept = connection.keep(PyList::new(py, arguments.drain(..))?.into_any());
+            let found = wait(connection.channel(), waiting).await?;
+            for argument in kept.get().try_iter()? {
+                arguments.push(argument?);
+            }
             let (values, errors) = found.bind(py).extract::<(Bound<'_, PyDict>, Bound<'_, PyAny>)>()?;
             if errors.is_truthy()? {
                 add_errors(connection, &errors)?;
