@@ -38,6 +38,9 @@ __all__ = [
     "websocket_session",
 ]
 
+OUTER_STACK = "fastapi_middleware_astack"
+"""Scope key of the exit stack that closes last, when an exception was answered already: it holds the form's files."""
+
 REQUEST_STACK = "fastapi_inner_astack"
 """Scope key of the exit stack that closes after the response was sent."""
 
@@ -81,7 +84,13 @@ def request_response(func: Callable[[Request], Awaitable[Response] | Response]) 
                 # A dependency swallowed the exception that ended the block above.
                 raise FastAPIError(_RESPONSE_NOT_AWAITED)
 
-        await wrap_app_handling_exceptions(answer, request)(scope, receive, send)
+        handled = wrap_app_handling_exceptions(answer, request)
+        if OUTER_STACK in scope:
+            await handled(scope, receive, send)
+            return
+        async with AsyncExitStack() as outer:
+            scope[OUTER_STACK] = outer
+            await handled(scope, receive, send)
 
     return app
 

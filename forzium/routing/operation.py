@@ -50,7 +50,9 @@ def dependant_with(
         The dependant, the body parameters of all of it, and whether these are embedded under their names.
     """
     dependant = get_dependant(path=path, call=call, scope="function")
-    dependant.dependencies[:0] = [get_parameterless_sub_dependant(depends=each, path=path) for each in dependencies]
+    # The last is looked at first: where two of them are wrong, FastAPI reports that one.
+    for each in reversed(list(dependencies)):
+        dependant.dependencies.insert(0, get_parameterless_sub_dependant(depends=each, path=path))
     body_params = get_flat_body_params(dependant)
     return dependant, body_params, should_embed_body_fields(body_params)
 
