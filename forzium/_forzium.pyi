@@ -7,6 +7,24 @@ from collections.abc import Awaitable as _Awaitable
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from typing import Any, final
 
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "AsgiApp",
+    "Awaitable",
+    "Dispatcher",
+    "Exits",
+    "Handler",
+    "Plan",
+    "Sender",
+    "Table",
+    "declared",
+    "dumps",
+    "loads",
+    "parse_cookies",
+    "parse_query",
+    "solve_values",
+]
 
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], _Awaitable[MutableMapping[str, Any]]]
@@ -16,7 +34,8 @@ _Send = Callable[[MutableMapping[str, Any]], _Awaitable[None]]
 class Awaitable(Coroutine[Any, Any, Any]):
     """A piece of work under way, with the interface of a coroutine (PEP 492).
 
-    It drives what it waits for itself and passes up what that yields: it runs under any event loop, and creates no task.
+    It drives what it waits for itself and passes up what that yields: it runs under any event loop,
+    and creates no task.
     """
 
     @property
@@ -30,6 +49,7 @@ class Awaitable(Coroutine[Any, Any, Any]):
     def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any: ...
     def close(self) -> None: ...
 
+@disjoint_base
 class AsgiApp:
     """The base of an application: calling an instance answers a connection, as ASGI 3.0 says.
 

@@ -7,12 +7,12 @@ streams, or subclassing encoders and decoders: the standard library's ``json`` d
 ``str``. Errors are the standard library's own: ``JSONDecodeError`` with the same ``msg``, ``pos``, ``lineno`` and
 ``colno``; ``UnicodeDecodeError`` where the bytes are no text; ``RecursionError`` where the text is nested too deeply.
 
-``dumps(obj, *, default=None)`` returns ``obj`` as ``bytes`` in UTF-8, without spaces. What JSON has a form for (``str int
-float bool None dict list tuple``, subclasses and enums of these) is written as
-``json.dumps(obj, ensure_ascii=False, allow_nan=False, separators=(",", ":"))`` writes it; floats are spelled as pydantic
-spells them (``1e-7``). Models and dataclasses go through pydantic's serializer, by alias. Every other object is given to
-``default``, which returns one to write in its place or raises ``TypeError``; without ``default``, pydantic's serializer
-writes what it knows (dates, UUIDs, decimals, sets, enums, paths ...). Errors name the path to the value:
+``dumps(obj, *, default=None)`` returns ``obj`` as ``bytes`` in UTF-8, without spaces. What JSON has a form for (``str
+int float bool None dict list tuple``, subclasses and enums of these) is written as ``json.dumps(obj,
+ensure_ascii=False, allow_nan=False, separators=(",", ":"))`` writes it; floats are spelled as pydantic spells them
+(``1e-7``). Models and dataclasses go through pydantic's serializer, by alias. Every other object is given to
+``default``, which returns one to write in its place or raises ``TypeError``; without ``default``, pydantic's
+serializer writes what it knows (dates, UUIDs, decimals, sets, enums, paths ...). Errors name the path to the value:
 
 - ``TypeError``: an object or key has no JSON form
 - ``ValueError``: a float is not finite, or a container contains itself

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from typing_extensions import deprecated
 
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["FastAPI", "ForziumApp"]
 
 _AppType = TypeVar("_AppType", bound="ForziumApp")
-_Decorator: TypeAlias = Callable[[DecoratedCallable], DecoratedCallable]
 
 
 class ForziumApp(Starlette):
@@ -329,7 +328,9 @@ class ForziumApp(Starlette):
         self.router.add_api_route(path, endpoint=endpoint, **given)
 
     @signed(AppAPIRouteOptions)
-    def api_route(self, path: str, **options: Unpack[AppAPIRouteOptions]) -> _Decorator[DecoratedCallable]:
+    def api_route(
+        self, path: str, **options: Unpack[AppAPIRouteOptions]
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as an operation; see `add_api_route`."""
         given = completed(AppAPIRouteOptions, options, "FastAPI.api_route")
 
@@ -364,7 +365,7 @@ class ForziumApp(Starlette):
 
     def websocket(
         self, path: str, name: str | None = None, *, dependencies: Sequence[Depends] | None = None
-    ) -> _Decorator[DecoratedCallable]:
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a coroutine function as a WebSocket endpoint."""
 
         def decorator(func: DecoratedCallable) -> DecoratedCallable:
@@ -373,7 +374,7 @@ class ForziumApp(Starlette):
 
         return decorator
 
-    def websocket_route(self, path: str, name: str | None = None) -> _Decorator[DecoratedCallable]:
+    def websocket_route(self, path: str, name: str | None = None) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a coroutine function `websocket -> None` as a `WebSocketRoute`."""
         return self.router.websocket_route(path, name=name)
 
@@ -383,53 +384,57 @@ class ForziumApp(Starlette):
         self.router.include_router(router, **completed(IncludeOptions, options, "FastAPI.include_router"))
 
     @signed(OperationOptions)
-    def get(self, path: str, **options: Unpack[OperationOptions]) -> _Decorator[DecoratedCallable]:
+    def get(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as a GET operation; see `api_route`."""
         return self.router.get(path, **completed(OperationOptions, options, "FastAPI.get"))
 
     @signed(OperationOptions)
-    def put(self, path: str, **options: Unpack[OperationOptions]) -> _Decorator[DecoratedCallable]:
+    def put(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as a PUT operation; see `api_route`."""
         return self.router.put(path, **completed(OperationOptions, options, "FastAPI.put"))
 
     @signed(OperationOptions)
-    def post(self, path: str, **options: Unpack[OperationOptions]) -> _Decorator[DecoratedCallable]:
+    def post(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as a POST operation; see `api_route`."""
         return self.router.post(path, **completed(OperationOptions, options, "FastAPI.post"))
 
     @signed(OperationOptions)
-    def delete(self, path: str, **options: Unpack[OperationOptions]) -> _Decorator[DecoratedCallable]:
+    def delete(
+        self, path: str, **options: Unpack[OperationOptions]
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as a DELETE operation; see `api_route`."""
         return self.router.delete(path, **completed(OperationOptions, options, "FastAPI.delete"))
 
     @signed(OperationOptions)
-    def options(self, path: str, **options: Unpack[OperationOptions]) -> _Decorator[DecoratedCallable]:
+    def options(
+        self, path: str, **options: Unpack[OperationOptions]
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as an OPTIONS operation; see `api_route`."""
         return self.router.options(path, **completed(OperationOptions, options, "FastAPI.options"))
 
     @signed(OperationOptions)
-    def head(self, path: str, **options: Unpack[OperationOptions]) -> _Decorator[DecoratedCallable]:
+    def head(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as a HEAD operation; see `api_route`."""
         return self.router.head(path, **completed(OperationOptions, options, "FastAPI.head"))
 
     @signed(OperationOptions)
-    def patch(self, path: str, **options: Unpack[OperationOptions]) -> _Decorator[DecoratedCallable]:
+    def patch(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as a PATCH operation; see `api_route`."""
         return self.router.patch(path, **completed(OperationOptions, options, "FastAPI.patch"))
 
     @signed(OperationOptions)
-    def trace(self, path: str, **options: Unpack[OperationOptions]) -> _Decorator[DecoratedCallable]:
+    def trace(self, path: str, **options: Unpack[OperationOptions]) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as a TRACE operation; see `api_route`."""
         return self.router.trace(path, **completed(OperationOptions, options, "FastAPI.trace"))
 
     # Around all operations
 
     @deprecated(ON_EVENT_DEPRECATED)
-    def on_event(self, event_type: str) -> _Decorator[DecoratedCallable]:
+    def on_event(self, event_type: str) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function as a startup or shutdown handler; use `lifespan`."""
         return self.router.on_event(event_type)
 
-    def middleware(self, middleware_type: str) -> _Decorator[DecoratedCallable]:
+    def middleware(self, middleware_type: str) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function `(request, call_next) -> response` as middleware. The type is `"http"`."""
         from forzium.middleware.base import BaseHTTPMiddleware
 
@@ -439,7 +444,9 @@ class ForziumApp(Starlette):
 
         return decorator
 
-    def exception_handler(self, exc_class_or_status_code: int | type[Exception]) -> _Decorator[DecoratedCallable]:
+    def exception_handler(
+        self, exc_class_or_status_code: int | type[Exception]
+    ) -> Callable[[DecoratedCallable], DecoratedCallable]:
         """Declare a function `(request, exception) -> response` as handler of a status or exception class."""
 
         def decorator(func: DecoratedCallable) -> DecoratedCallable:

@@ -59,7 +59,7 @@ def test_it_is_taken_for_a_coroutine() -> None:
 def test_servers_see_an_asgi_3_application() -> None:
     app = waiting_app()
     assert inspect.iscoroutinefunction(app.__call__)
-    assert list(inspect.signature(type(app)).parameters)[0] == "telemetry"
+    assert next(iter(inspect.signature(type(app)).parameters)) == "telemetry"
 
 
 def test_nothing_happens_before_it_is_driven() -> None:
@@ -271,9 +271,17 @@ def test_a_request_may_be_driven_by_several_threads_in_turn() -> None:
     first = threading.Thread(target=awaitable.send, args=(None,))
     first.start()
     first.join()
-    second = threading.Thread(target=lambda: pytest.raises(StopIteration, awaitable.send, "there"))
+    ended: list[bool] = []
+
+    def finish_it() -> None:
+        with pytest.raises(StopIteration):
+            awaitable.send("there")
+        ended.append(True)
+
+    second = threading.Thread(target=finish_it)
     second.start()
     second.join()
+    assert ended
     assert host.body == b'{"got":"there"}'
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from conformance.harness import Framework, frameworks
 from pydantic import BaseModel
 
-from conformance.harness import Framework, frameworks
 from forzium import Depends, FastAPI
 
 from .asgi import Message, http_scope, websocket_scope
