@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "types", "rust", "tests"]
@@ -55,6 +58,25 @@ def conformance(session: nox.Session) -> None:
     install(session, "tests/requirements.txt")
     command = ["python", "-m", "pytest", "tests/conformance", "tests/property", *session.posargs]
     session.run(*command, env={"PYTHONSAFEPATH": "1", "HYPOTHESIS_PROFILE": "long"})
+
+
+@nox.session
+def random_apps(session: nox.Session) -> None:
+    """Random applications and requests on both frameworks; arguments replace the 20,000 cases on two processes."""
+    install(session, "tests/requirements.txt")
+    apart = Path(session.create_tmp())
+    shutil.copytree("tests", apart / "tests", dirs_exist_ok=True)
+    options = session.posargs or ["--cases", "20000", "--jobs", "2"]
+    with session.chdir(apart):  # the installed forzium is meant, not the source tree
+        session.run("python", "-m", "tests.conformance.random_apps", *options)
+
+
+@nox.session
+def json_fuzz(session: nox.Session) -> None:
+    """Mutated texts and values through both directions of JSON, compared with the standard library, in Rust."""
+    count = session.posargs or ["200000"]
+    command = ["cargo", "run", "--release", "--manifest-path", "rust/fuzz/Cargo.toml", "--bin", "fixed", "--"]
+    session.run(*command, *count, external=True)
 
 
 @nox.session
