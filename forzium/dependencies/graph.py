@@ -219,12 +219,24 @@ def _name_of(call: Any) -> str:
 def _place_of(call: Any) -> str:
     function = unwrapped_call(call)
     if inspect.isclass(function):
-        function = function.__init__
+        own = vars(function).get("__init__")
+        code = getattr(own, "__code__", None)
+        if code is None or code.co_filename.startswith("<"):
+            # A model, or a dataclass: nobody wrote the function.
+            return f"{_name_of(call)}{_where_class(function)}"
+        function = own
     elif not hasattr(function, "__code__"):
         function = getattr(type(function), "__call__", None)  # noqa: B004
     code = getattr(function, "__code__", None)
     where = f", file {code.co_filename!r}, line {code.co_firstlineno}" if code is not None else ""
     return f"{_name_of(call)}{where}"
+
+
+def _where_class(found: type[Any]) -> str:
+    try:
+        return f", file {inspect.getsourcefile(found)!r}, line {inspect.getsourcelines(found)[1]}"
+    except (OSError, TypeError):
+        return ""  # Made by code that is in no file.
 
 
 def get_flat_params(dependant: Dependant) -> list[ModelField]:
