@@ -3,9 +3,9 @@
 A case is an application as *source text*, written once and executed twice with only the import root differing, and the
 requests made to it. Everything is drawn from one seed, so a case is named by its number::
 
-    python -m tests.conformance.random_apps --cases 20000 --seed 0     # the long run
-    python -m tests.conformance.random_apps --only 4711 --seed 0       # one case again, as a script of its own
-    python -m tests.conformance.random_apps --cases 5 --seed 0 --show  # what cases look like
+    python -m tests.conformance.random_apps --cases 20000 --seed 0 --jobs 2   # the long run
+    python -m tests.conformance.random_apps --only 4711 --seed 0              # one case again, as a script of its own
+    python -m tests.conformance.random_apps --cases 5 --seed 0 --show         # what cases look like
 
 Compared are warnings and errors of the declaration; of each request the status, the headers with their order, the body,
 what was raised (class, text, cause), and the order in which dependencies, endpoints, handlers and background tasks were

@@ -16,6 +16,7 @@ from .declarations import Model, Param
 STYLES = (
     *("async", "sync", "async", "sync", "async gen", "async gen", "sync gen", "sync gen"),
     *("class", "instance", "async instance", "gen instance", "partial", "method", "wrapped", "security"),
+    *("dataclass", "model"),
 )
 SECURITY = (
     "APIKeyHeader(name='x-key')",
@@ -206,7 +207,8 @@ class Writer:
             )
             lines.append(f"note({name + ' request'!r}, it={touch})")
             if awaits and self.chance(0.15):
-                lines.append(f"note({name + ' body'!r}, it=await request.body())")
+                read = self.rng.choice(["body()", "json()", "form()"])
+                lines.append(f"note({name + ' body'!r}, it=await request.{read})")
         if "connection" in names:
             lines.append(f"note({name + ' connection'!r}, it=connection.url.path)")
         if "scopes" in names:
@@ -221,6 +223,9 @@ class Writer:
             self.parts.append(f"{name} = {self.rng.choice(SECURITY)}")
             self.callees.append(Callee(name, ""))
             return
+        if style in ("dataclass", "model"):
+            self._plain_class(name.upper(), style)
+            return
         if style == "class":
             name = name.upper()
         params = self._params(2, set(), endpoint=False)
@@ -229,6 +234,8 @@ class Writer:
         needed = list(params)
         own += self._needs(2, needed, points)
         specials = self._specials()
+        if "background: BackgroundTasks" in specials:
+            points.append(f"task {name}")
         is_async = style.startswith("async") or (style in ("partial", "method", "gen instance") and self.chance(0.5))
         yields = "gen" in style
         lines = self._body(name, own, specials, awaits=is_async)
@@ -244,6 +251,23 @@ class Writer:
         self.parts.append(self._callable(name, style, signature, lines, is_async))
         self.callees.append(Callee(name, "", needed, points, yields))
         self.all_points += points
+
+    def _plain_class(self, name: str, style: str) -> None:
+        """A dataclass or a model as a dependency: its fields are the parameters."""
+        if style == "model":
+            model = d.draw_model(self.rng, name, [], flat=True)
+            for each in model.fields:
+                each.place = "query" if each.kind.shape == "scalar" else "body"
+            self.parts.append(model.source)
+            self.callees.append(Callee(name, "", model.fields))
+            return
+        params = self._params(3, set(), endpoint=False)
+        params.sort(key=lambda each: " = " in each.source)
+        if any(" = " in each.source and "[]" in each.source.rpartition(" = ")[2] for each in params):
+            params = []  # A dataclass takes no list for a default.
+        lines = [each.source for each in params] or ["pass"]
+        self.parts.append("@dataclass\nclass {}:\n    {}".format(name, "\n    ".join(lines)))
+        self.callees.append(Callee(name, "", params))
 
     def _yielding(self, name: str, value: str) -> list[str]:
         rng = self.rng
@@ -335,6 +359,8 @@ class Writer:
                 options.append("strict_content_type=False")
             if self.chance(0.2):
                 options.append("tags=['t']")
+            if self.chance(0.08):
+                options.append(f"route_class={rng.choice(['Noting', 'Rereading'])}")
             if self.chance(0.05):
                 options.append("default_response_class=Plain")
             if self.chance(0.1):
@@ -367,7 +393,7 @@ class Writer:
         if not prefix and not path:
             path = f"/o{index}"
         for at, each in enumerate(params):
-            if each.place != "body" and self.chance(0.15):
+            if each.place != "body" and f"{{{each.name}}}" not in prefix and self.chance(0.15):
                 params[at] = d.draw_param(rng, each.name, "path", [])
                 convertor = rng.choice(["", "", "", ":int", ":path", ":float", ":uuid"]) if self.chance(0.2) else ""
                 path += f"/{{{each.name}{convertor}}}"
@@ -376,11 +402,13 @@ class Writer:
         own = [each.source for each in params]
         own += self._needs(3, known, points)
         specials = self._specials()
+        if "background: BackgroundTasks" in specials:
+            points.append(f"task {name}")
         is_async = self.chance(0.6)
         options = [repr(path), self._level(known, points)]
         options += self._operation_options(rng)
         lines = self._body(name, own, specials, awaits=is_async)
-        answer, declared, returns = self._answer(params)
+        answer, declared, returns = self._answer(params, is_async)
         lines.append(answer)
         if declared:
             options.append(declared)
@@ -407,14 +435,14 @@ class Writer:
         if self.chance(0.2):
             options.append(f"status_code={rng.choice([200, 201, 202, 204, 205, 304, 400, 418, 500])}")
         if self.chance(0.05):
-            options.append("deprecated=True, summary='Sum', operation_id='own'")
+            options.append(f"deprecated=True, summary='Sum', operation_id='own{rng.randrange(10**6)}'")
         if self.chance(0.03):
             options.append("include_in_schema=False")
         if self.chance(0.05):
             options.append("openapi_extra={'x-extra': [1]}")
         return options
 
-    def _answer(self, params: list[Param]) -> tuple[str, str, str]:
+    def _answer(self, params: list[Param], is_async: bool) -> tuple[str, str, str]:
         """Draw what an endpoint returns: the statement, an option of the decorator, an annotation."""
         rng = self.rng
         chance = rng.random()
@@ -447,6 +475,8 @@ class Writer:
                 ]
             )
             return f"return {value}", rng.choice(["", "", "response_model=None"]), rng.choice(["", " -> Response"])
+        if chance < 0.73:
+            return "yield from ([1, 'a'], {'é': None})" if not is_async else "yield {'n': len(LOG)}", "", ""
         if chance < 0.76:
             option = f"response_class={rng.choice(['Plain', 'PlainTextResponse', 'HTMLResponse', 'JSONResponse'])}"
             return "return 'text'", option, ""
@@ -488,6 +518,9 @@ class Writer:
 
     def _handlers(self) -> None:
         rng = self.rng
+        if self.chance(0.06):
+            around = "LOG.append('before')\n    answer = await call_next(request)\n    LOG.append('after')\n    return answer"
+            self.parts.append(f"@app.middleware('http')\nasync def around(request, call_next):\n    {around}")
         classes = [
             *("CustomError", "CustomError", "HTTPException", "StarletteHTTPException", "RequestValidationError"),
             *("ResponseValidationError", "Exception", "ValueError", "404", "418", "500", "Subclassed"),
@@ -506,7 +539,10 @@ class Writer:
             self.all_points.append(f"handler{index}")
 
     def _changes(self) -> list[str]:
-        changes = ["app.dependency_overrides.clear()"]
+        changes = [
+            "app.dependency_overrides.clear()",
+            "app.add_api_route('/late', operation0, methods=['GET', 'POST'])",
+        ]
         if self.callees:
             for index in range(self.rng.choice([0, 1, 2])):
                 # It may need what was there before the overridden one: else it would, in the end, need itself.

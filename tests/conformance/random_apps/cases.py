@@ -122,6 +122,16 @@ def reduced(difference: Difference) -> Difference:
     return difference
 
 
+def first_differences(seed: int, numbers: list[int]) -> list[Difference]:
+    """Run these cases, and give the first difference of each, reduced."""
+    found = []
+    for number in numbers:
+        for each in differences(case(seed, number)):
+            found.append(reduced(each))
+            break
+    return found
+
+
 def _same_declaration(expected: Run, found: Run) -> bool:
     """Whether both accept the application with the same warnings, or refuse it for the same reason.
 
@@ -150,6 +160,18 @@ DELIBERATE: tuple[tuple[str, Callable[[Outcome, Outcome, str, str], bool]], ...]
         lambda theirs, ours, said, words: _is_declaration(words) and not _is_declaration(said),
     ),
     (
+        "an exception on its way through a middleware: Starlette takes the context for the cause, even `from None`",
+        lambda theirs, ours, said, words: (
+            "before" in theirs.log
+            and theirs.log == ours.log
+            and (theirs.status, theirs.body, theirs.raised[:1]) == (ours.status, ours.body, ours.raised[:1])
+        ),
+    ),
+    (
+        "a number of more digits than Python takes: a 500 there where it stands in a path or is echoed",
+        lambda theirs, ours, said, words: "Exceeds the limit (4300 digits)" in said,
+    ),
+    (
         "a file where a list in `Json` was declared: a TypeError there",
         lambda theirs, ours, said, words: "TypeError: object of type 'UploadFile' has no len()" in said,
     ),
@@ -164,8 +186,8 @@ DELIBERATE: tuple[tuple[str, Callable[[Outcome, Outcome, str, str], bool]], ...]
 
 
 def _is_declaration(words: str) -> bool:
-    """Whether there is an error of declaration, which in forzium names the file."""
-    return "<application>" in words
+    """Whether there is an error of declaration, which in forzium names the file, or at least the parameter."""
+    return "<application>" in words or ("  parameter " in words and " of `" in words)
 
 
 def _deliberate(expected: Outcome, found: Outcome) -> bool:

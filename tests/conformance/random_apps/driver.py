@@ -44,6 +44,7 @@ from ROOT import (
 from ROOT.encoders import jsonable_encoder
 from ROOT.exceptions import RequestValidationError, ResponseValidationError, StarletteHTTPException
 from ROOT.requests import HTTPConnection
+from ROOT.routing import APIRoute
 from ROOT.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
 from ROOT.security import (
     APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBasic, HTTPBearer, HTTPDigest, OAuth2AuthorizationCodeBearer,
@@ -65,6 +66,35 @@ class Subclassed(CustomError):
 
 class Plain(JSONResponse):
     media_type = "application/x-plain"
+
+
+class Noting(APIRoute):
+    def get_route_handler(self) -> Any:
+        handler = super().get_route_handler()
+
+        async def handle(request: Any) -> Any:
+            LOG.append("route begins")
+            response = await handler(request)
+            LOG.append(f"route ends {response.status_code}")
+            return response
+
+        return handle
+
+
+class OwnRequest(Request):
+    async def body(self) -> bytes:
+        LOG.append("own body")
+        return await super().body()
+
+
+class Rereading(APIRoute):
+    def get_route_handler(self) -> Any:
+        handler = super().get_route_handler()
+
+        async def handle(request: Any) -> Any:
+            return await handler(OwnRequest(request.scope, request.receive))
+
+        return handle
 
 
 ERRORS = {
@@ -231,7 +261,10 @@ async def exchange(module: types.ModuleType, step: Step) -> Outcome:
     module.FAIL.clear()
     module.FAIL.update(step.fail)
     if step.change:
-        exec(step.change, module.__dict__)
+        try:
+            exec(step.change, module.__dict__)
+        except Exception as error:
+            module.LOG.append(f"cannot change: {type(error).__name__}")
     sent: list[dict[str, Any]] = []
     raised: list[str] = []
     incoming = [

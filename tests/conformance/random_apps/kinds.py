@@ -264,7 +264,9 @@ def repeated(rng: Random) -> Kind:
     chance = rng.random()
     inner = rng.choice(SCALARS)
     if chance < 0.12:
-        return as_json(rng.choice([many(inner, rng), mapping(inner), rng.choice(DOCUMENTS)]))
+        # In a model, pydantic takes a discriminated union in `Json`; alone, as FastAPI asks it at a request, not.
+        plain = [kind for kind in DOCUMENTS if "discriminator" not in kind.source]
+        return as_json(rng.choice([many(inner, rng), mapping(inner), rng.choice(plain)]))
     if chance < 0.22:
         return pair(inner, rng.choice(SCALARS))
     kind = many(inner if rng.random() < 0.9 else scalar(rng), rng)

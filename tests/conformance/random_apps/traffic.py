@@ -450,7 +450,9 @@ def draw(rng: Random, application: Application, count: int) -> list[Step]:
         if rng.random() < 0.12:
             step.change = rng.choice(application.changes)
         if rng.random() < 0.02:
-            step.path = rng.choice(["/", "/nowhere", "", unquote_to_bytes("/%ff").decode("utf-8", "surrogateescape")])
+            step.path = rng.choice(
+                ["/", "/nowhere", "/late", "/late", "", unquote_to_bytes("/%ff").decode("utf-8", "surrogateescape")]
+            )
         if step.fail and rng.random() < 0.1:
             step.fail[rng.choice([*application.points, "task later", "handler0"])] = "custom"
         steps.append(step)
