@@ -10,11 +10,13 @@ import functools
 import math
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
+from forzium._threads import call_in_thread
 from forzium.concurrency import run_in_threadpool
 from forzium.datastructures import URL
 from forzium.exceptions import (
@@ -48,9 +50,43 @@ def plain_text(text: str, status_code: int) -> Response:
 # Calling
 
 
-async def run_in_thread(call: Callable[..., Any], names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+async def run_in_thread(call: Callable[..., Any], names: tuple[str, ...], values: list[Any]) -> Any:
     """Call in a worker thread with keyword arguments."""
-    return await run_in_threadpool(functools.partial(call, **dict(zip(names, values, strict=True))))
+    return await call_in_thread(_call, call, names, values)
+
+
+Step = tuple[Callable[..., Any], tuple[str, ...], list[Any], list[tuple[int, int]]]
+
+
+async def run_trip(steps: list[Step]) -> list[Any]:
+    """Make several calls in one worker thread, one after the other.
+
+    Args:
+        steps: For each call the callable, the names and values of its keyword arguments, and which of these are the
+            values of earlier calls: the place of the argument and the place of the call.
+
+    Returns:
+        The values of the calls. What one of them raises ends the trip.
+    """
+    if len(steps) == 1:
+        call, names, values, _ = steps[0]
+        return [await call_in_thread(_call, call, names, values)]
+    return await call_in_thread(_travel, steps)
+
+
+def _travel(steps: list[Step]) -> list[Any]:
+    results: list[Any] = []
+    here = copy_context()
+    for call, names, values, fills in steps:
+        for argument, earlier in fills:
+            values[argument] = results[earlier]
+        # As if each had gone alone: what one sets in its context, the next does not see.
+        results.append(here.copy().run(_call, call, names, values))
+    return results
+
+
+def _call(call: Callable[..., Any], names: tuple[str, ...], values: list[Any]) -> Any:
+    return call(**dict(zip(names, values, strict=True)))
 
 
 async def call_handler_in_thread(handler: Callable[[Any, Any], Any], request: Any, exception: Exception) -> Any:

@@ -4,11 +4,11 @@
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyList, PyTuple};
 
 use crate::awaitable::{Held, wait};
 use crate::connection::{Connection, Exit, Lifetime};
-use crate::plan::{Calling, Node};
+use crate::plan::{Calling, Input, Node};
 use crate::{imports, interned};
 
 /// Calls with keyword arguments given in the order of their names.
@@ -61,7 +61,7 @@ async fn unlimited<'c>(
             wait(connection.channel(), waiting).await
         }
         Calling::Sync => {
-            let waiting = imports::run_in_thread(py)?.call1((call, names, PyTuple::new(py, arguments)?))?;
+            let waiting = imports::run_in_thread(py)?.call1((call, names, PyList::new(py, arguments)?))?;
             wait(connection.channel(), waiting).await
         }
         Calling::Stream => invoke(call, &arguments, names).map(Bound::unbind),
@@ -90,6 +90,70 @@ async fn unlimited<'c>(
             keep(connection, node.lifetime, Exit::Generator(generator.get().unbind()));
             Ok(value)
         }
+    }
+}
+
+/// Calls of plain functions that follow one another, made in one trip to a worker thread.
+///
+/// Each is made in a copy of the caller's context, as if it had gone alone; one that fails is the last.
+#[derive(Default)]
+pub struct Trip<'c> {
+    steps: Vec<Step<'c>>,
+}
+
+struct Step<'c> {
+    node: &'c Node,
+    /// Where its value is kept.
+    slot: usize,
+    arguments: Vec<Bound<'c, PyAny>>,
+    /// Which arguments are the values of earlier steps.
+    fills: Vec<(usize, usize)>,
+}
+
+impl<'c> Trip<'c> {
+    /// Whether a callable can take part: a plain function that no semaphore holds back.
+    pub fn takes(node: &Node) -> bool {
+        node.calling == Calling::Sync && node.limit.is_none()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Adds a call. Arguments that are values of calls not made yet are filled in on the way.
+    pub fn add(&mut self, node: &'c Node, slot: usize, arguments: Vec<Bound<'c, PyAny>>) {
+        let mut fills = Vec::new();
+        for (at, input) in node.inputs.iter().enumerate() {
+            if let Input::Slot(needed) = input
+                && let Some(step) = self.steps.iter().position(|step| step.slot == *needed)
+            {
+                fills.push((at, step));
+            }
+        }
+        self.steps.push(Step { node, slot, arguments, fills });
+    }
+
+    /// Makes the calls and puts their values into their slots. Gives the value of the last one.
+    ///
+    /// *When cancelled here*: the thread is left to finish.
+    pub async fn run(self, connection: &'c Connection) -> PyResult<Py<PyAny>> {
+        let py = connection.py();
+        let steps = PyList::empty(py);
+        let slots: Vec<usize> = self.steps.iter().map(|step| step.slot).collect();
+        for step in self.steps {
+            let (call, names) = (step.node.call.bind(py), step.node.names.bind(py));
+            steps.append((call, names, PyList::new(py, step.arguments)?, step.fills))?;
+        }
+        let results = wait(connection.channel(), imports::run_trip(py)?.call1((steps,))?).await?;
+        let results = results.into_bound(py).cast_into::<PyList>()?;
+        let mut last = py.None();
+        for (slot, value) in slots.into_iter().zip(results.iter()) {
+            last = value.clone().unbind();
+            if let Some(kept) = connection.vault.borrow_mut().values.get_mut(slot) {
+                *kept = Some(value.unbind());
+            }
+        }
+        Ok(last)
     }
 }
 

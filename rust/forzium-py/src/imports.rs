@@ -21,6 +21,7 @@ imports! {
     plain_text = "forzium._compile.runtime", "plain_text",
     call_handler_in_thread = "forzium._compile.runtime", "call_handler_in_thread",
     run_in_thread = "forzium._compile.runtime", "run_in_thread",
+    run_trip = "forzium._compile.runtime", "run_trip",
     enter_sync_generator = "forzium._compile.runtime", "enter_sync_generator",
     exit_sync_generator = "forzium._compile.runtime", "exit_sync_generator",
     throw_into = "forzium._compile.runtime", "throw_into",

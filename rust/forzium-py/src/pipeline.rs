@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::awaitable::{Held, wait};
+use crate::call::Trip;
 use crate::connection::{Connection, Exit};
 use crate::extract::{self, BodyProblem, Extracted};
 use crate::plan::{BodyKind, Calling, Node, Plan};
@@ -51,21 +52,34 @@ fn taken_errors(connection: &Connection) -> PyResult<Bound<'_, PyList>> {
     PyList::new(connection.py(), errors)
 }
 
+/// What is left to do when the dependencies are solved.
+struct Solved<'c> {
+    endpoint: &'c Node,
+    slot: usize,
+    arguments: Vec<Bound<'c, PyAny>>,
+    /// Plain functions that have still to be called, on the way to the endpoint.
+    trip: Trip<'c>,
+}
+
 /// Solves the dependencies in order and calls the endpoint; none where there are validation errors.
 async fn solve(connection: &Connection, plan: &Plan) -> PyResult<Option<Py<PyAny>>> {
-    match solved(connection, plan).await? {
-        Some((node, arguments)) => call::run(connection, node, arguments).await.map(Some),
-        None => Ok(None),
+    let Some(Solved { endpoint, slot, arguments, mut trip }) = solved(connection, plan, true).await? else {
+        return Ok(None);
+    };
+    if Trip::takes(endpoint) {
+        trip.add(endpoint, slot, arguments);
+        return trip.run(connection).await.map(Some);
     }
+    call::run(connection, endpoint, arguments).await.map(Some)
 }
 
 /// Solves the dependencies for somebody who calls the endpoint himself: the arguments by name, the errors, the
 /// background tasks and the response handed out.
 pub async fn values(connection: &Connection, plan: &Plan) -> PyResult<Py<PyAny>> {
-    let values = match solved(connection, plan).await? {
-        Some((node, arguments)) => {
+    let values = match solved(connection, plan, false).await? {
+        Some(Solved { endpoint, arguments, .. }) => {
             let values = PyDict::new(connection.py());
-            for (name, value) in node.names.bind(connection.py()).iter().zip(arguments) {
+            for (name, value) in endpoint.names.bind(connection.py()).iter().zip(arguments) {
                 values.set_item(name, value)?;
             }
             Some(values)
@@ -78,37 +92,50 @@ pub async fn values(connection: &Connection, plan: &Plan) -> PyResult<Py<PyAny>>
     Ok((values, errors, vault.background.as_ref(), vault.response.as_ref()).into_pyobject(py)?.into_any().unbind())
 }
 
-/// Solves the dependencies in order; the endpoint with its arguments, or none where there are validation errors.
-async fn solved<'c>(connection: &'c Connection, plan: &'c Plan) -> PyResult<Option<(&'c Node, Vec<Bound<'c, PyAny>>)>> {
+/// Solves the dependencies in order; none where there are validation errors.
+///
+/// Plain functions that follow one another share a trip to a worker thread; where the endpoint is one and `takes_along`
+/// says so, the last trip is left for it to join.
+async fn solved<'c>(connection: &'c Connection, plan: &'c Plan, takes_along: bool) -> PyResult<Option<Solved<'c>>> {
     let mut progress = Progress::new(connection, plan);
-    let endpoint = plan.visits.len() - 1;
+    let mut trip = Trip::default();
+    let last = plan.visits.len() - 1;
     for (at, visit) in plan.visits.iter().enumerate() {
-        let Some(node) = plan.nodes.get(visit.node) else {
-            continue;
-        };
+        let Some(node) = plan.nodes.get(visit.node) else { continue };
         if let Some(earlier) = visit.reuse {
             progress.taken_over(connection, visit, earlier);
             continue;
+        }
+        let joins = Trip::takes(node) && (takes_along || at < last);
+        if !joins && !trip.is_empty() {
+            std::mem::take(&mut trip).run(connection).await?;
         }
         let before = Progress::errors(connection);
         let mut arguments = Vec::with_capacity(node.inputs.len() + 1);
         let mut complete = progress.ready(node);
         complete &= matches!(extract::inputs(connection, node, &mut arguments)?, Extracted::Complete);
         complete &= matches!(extract::body_inputs(connection, node, &mut arguments).await?, Extracted::Complete);
-        if at == endpoint {
-            if Progress::errors(connection) > 0 {
-                return Ok(None);
+        if at == last {
+            if Progress::errors(connection) == 0 {
+                return Ok(Some(Solved { endpoint: node, slot: visit.slot, arguments, trip }));
             }
-            return Ok(Some((node, arguments)));
+            if !trip.is_empty() {
+                // Dependencies run whatever the others' errors: what one of them raises comes before those.
+                trip.run(connection).await?;
+            }
+            return Ok(None);
         }
-        if complete {
+        if !complete {
+            progress.invalid(connection, visit, before);
+        } else if joins {
+            trip.add(node, visit.slot, arguments);
+            progress.promised(connection, visit);
+        } else {
             if node.calling == Calling::AsyncGenerator {
                 solve::enter_shield(connection)?;
             }
             let value = call::run(connection, node, arguments).await?;
             progress.solved(connection, visit, value);
-        } else {
-            progress.invalid(connection, visit, before);
         }
     }
     Ok(None)
@@ -143,6 +170,8 @@ async fn read_body(connection: &Connection, plan: &Plan) -> PyResult<()> {
         Ok(Err(BodyProblem::Disconnected)) => {
             return Err(unreadable(connection, PyErr::from_value(imports::client_disconnect(py)?.call0()?))?);
         }
+        // Not the client's doing: an answer of 400 would blame it.
+        Ok(Err(BodyProblem::Malformed(error))) => return Err(error),
         Err(error) => return Err(unreadable(connection, error)?),
     };
     connection.set_raw_body(body.clone());

@@ -63,6 +63,11 @@ impl Progress {
         self.finish(connection, visit, Self::errors(connection), true);
     }
 
+    /// Records that the value of a visit is on its way.
+    pub fn promised(&mut self, connection: &Connection, visit: &Visit) {
+        self.finish(connection, visit, Self::errors(connection), true);
+    }
+
     /// Records that a visit takes over an earlier one: its value stands in the slot already, its errors count again.
     pub fn taken_over(&mut self, connection: &Connection, visit: &Visit, earlier: usize) {
         let before = Self::errors(connection);
