@@ -37,8 +37,12 @@ async def http_exception_handler(request: Request, exc: StarletteHTTPException) 
 
 
 async def request_validation_exception_handler(request: Request, exc: RequestValidationError) -> JSONResponse:
-    """Answer 422 with the list of refusals."""
-    return _answer(422, jsonable_encoder(exc.errors()))
+    """Answer 422 with the list of refusals. What they repeat of a body that is no text is shown with U+FFFD."""
+    return _answer(422, jsonable_encoder(exc.errors(), custom_encoder={bytes: _shown}))
+
+
+def _shown(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _answer(status_code: int, detail: Any, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -14,7 +14,7 @@ from typing import Any
 Message = dict[str, Any]
 
 
-def http_scope(path: str = "/", method: str = "GET", **overrides: Any) -> dict[str, Any]:
+def http_scope(path: Any = "/", method: Any = "GET", **overrides: Any) -> dict[str, Any]:
     """The scope of a request; a value of ``...`` leaves its key out."""
     scope = {
         "type": "http",
@@ -23,7 +23,7 @@ def http_scope(path: str = "/", method: str = "GET", **overrides: Any) -> dict[s
         "method": method,
         "scheme": "http",
         "path": path,
-        "raw_path": path.encode("utf-8", "surrogatepass"),
+        "raw_path": path.encode("utf-8", "surrogatepass") if isinstance(path, str) else b"",
         "root_path": "",
         "query_string": b"",
         "headers": [(b"host", b"testserver")],

@@ -335,7 +335,7 @@ impl Connection {
             Err(error) => {
                 // Any iterable of pairs will do for ASGI; it may be one that can be read only once.
                 let headers = PyList::empty(py);
-                for pair in error.into_inner().try_iter()? {
+                for pair in error.into_inner().try_iter().map_err(not_a_pair)? {
                     headers.append(pair?)?;
                 }
                 self.scope().set_item(interned::headers(py), &headers)?;

@@ -3,7 +3,7 @@
 //! Source: Starlette's `wrap_app_handling_exceptions`: by status for an `HTTPException`, else by class along the MRO;
 //! an exception after the response has started cannot be answered any more.
 
-use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyUnicodeDecodeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
@@ -109,7 +109,17 @@ async fn answer_validation_error(connection: &Connection, exception: Bound<'_, P
     let py = connection.py();
     let content = PyDict::new(py);
     content.set_item(interned::detail(py), exception.call_method0(interned::errors(py))?)?;
-    let body = serialize::write_json(content.as_any())?;
+    let body = match serialize::write_json(content.as_any()) {
+        Ok(body) => body,
+        Err(error) if error.is_instance_of::<PyUnicodeDecodeError>(py) => {
+            // It repeats bytes of the client's that are no text.
+            drop(content);
+            let waiting = imports::validation_exception_handler(py)?.call1((connection.request()?, exception))?;
+            let response = wait(connection.channel(), waiting).await?;
+            return send::response(connection, response.into_bound(py)).await;
+        }
+        Err(error) => return Err(error),
+    };
     drop((content, exception));
     let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
     send::written(connection, UNPROCESSABLE, &headers, &body).await

@@ -35,7 +35,8 @@ pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table
     };
     let method = match connection.websocket {
         true => None,
-        false => Some(scope::method(connection)?.to_cow()?.into_owned()),
+        // A method with lone surrogates is none that a route allows.
+        false => Some(scope::method(connection)?.to_string_lossy().into_owned()),
     };
     let method = method.as_deref().unwrap_or_default();
     match table.route(connection, &path[start..], method, connection.websocket)? {

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyMemoryView};
 
 use crate::interned;
 
@@ -102,13 +102,13 @@ pub fn received<'py>(message: &Bound<'py, PyAny>) -> PyResult<Received<'py>> {
             Ok(body) => body,
             Err(error) => {
                 let body = error.into_inner();
-                if body.is_none() || body.is_instance_of::<PyString>() {
+                if !body.is_instance_of::<PyByteArray>() && !body.is_instance_of::<PyMemoryView>() {
                     return Err(PyTypeError::new_err(format!(
                         "ASGI message: expected 'body' to be bytes, but found {}",
                         body.get_type().name()?
                     )));
                 }
-                // Other buffers (bytearray, memoryview) are taken over as bytes.
+                // Other buffers are taken over as bytes.
                 py.get_type::<PyBytes>().call1((body,))?.cast_into::<PyBytes>()?
             }
         }),

@@ -15,6 +15,8 @@ use crate::plan::{BodyInput, Node};
 pub enum BodyProblem {
     /// The client left before it was complete.
     Disconnected,
+    /// The host sent what is no message of the protocol; the exception says which key is wrong.
+    Malformed(PyErr),
 }
 
 /// Reads the whole body.
@@ -27,7 +29,11 @@ pub async fn read(connection: &Connection) -> PyResult<Result<Bound<'_, PyBytes>
     let mut pieces: Vec<Bound<'_, PyBytes>> = Vec::new();
     loop {
         let message = wait(connection.channel(), connection.receive().call0()?).await?;
-        match received(message.bind(py))? {
+        let message = match received(message.bind(py)) {
+            Ok(message) => message,
+            Err(error) => return Ok(Err(BodyProblem::Malformed(error))),
+        };
+        match message {
             Received::Disconnect => return Ok(Err(BodyProblem::Disconnected)),
             Received::Body(body, true) => pieces.extend(body),
             Received::Body(body, false) => {
