@@ -172,8 +172,6 @@ async fn read_body(connection: &Connection, plan: &Plan) -> PyResult<()> {
         }
         // Not the client's doing: an answer of 400 would blame it.
         Ok(Err(BodyProblem::Malformed(error))) => return Err(error),
-        // Not the client's doing: an answer of 400 would blame it.
-        Ok(Err(BodyProblem::Malformed(error))) => return Err(error),
         Err(error) => return Err(unreadable(connection, error)?),
     };
     connection.set_raw_body(body.clone());
