@@ -164,9 +164,7 @@ async def websocket_value(websocket: WebSocket) -> Any:
     return websocket
 
 
-MULTIPART = (
-    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x--\r\n'
-)
+MULTIPART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\nhello\r\n--x--\r\n'
 PATHS = [
     "/json",
     "/json?bad",
