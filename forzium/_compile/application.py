@@ -6,6 +6,7 @@ Stands on `applications`' attributes and `table`.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -95,4 +96,18 @@ def _told_telemetry(app: Any) -> bool | None:
         bool(config["auto_configure"])
         or any(config[name] is not None for name in _PROVIDERS)
         or any(name in os.environ for name in _PROVIDER_VARIABLES)
+        or any(_is_replaced(module, name) for module, name in _GLOBAL_PROVIDERS)
     )
+
+
+_GLOBAL_PROVIDERS = (
+    ("opentelemetry.trace", "get_tracer_provider"),
+    ("opentelemetry.metrics", "get_meter_provider"),
+    ("opentelemetry._logs", "get_logger_provider"),
+)
+
+
+def _is_replaced(module: str, name: str) -> bool:
+    """Whether somebody put a function of their own in the place of OpenTelemetry's: the core cannot see its answer."""
+    function = getattr(sys.modules.get(module), name, None)
+    return function is not None and not str(function.__module__).startswith("opentelemetry.")
