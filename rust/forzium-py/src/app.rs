@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pyo3::PyTraverseError;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::PyVisit;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::awaitable::{Awaitable, Held, Shared, wait};
 use crate::connection::{Connection, Exit, Lifetime};
@@ -159,18 +160,42 @@ fn has_global_provider(py: Python<'_>) -> PyResult<bool> {
     if !modules.contains(interned::opentelemetry(py))? {
         return Ok(false);
     }
-    for (module, variable) in [
-        (pyo3::intern!(py, "opentelemetry.trace"), pyo3::intern!(py, "_TRACER_PROVIDER")),
-        (pyo3::intern!(py, "opentelemetry.metrics._internal"), pyo3::intern!(py, "_METER_PROVIDER")),
-        (pyo3::intern!(py, "opentelemetry._logs._internal"), pyo3::intern!(py, "_LOGGER_PROVIDER")),
-    ] {
-        if let Some(module) = modules.get_item(module)?
-            && module.getattr_opt(variable)?.is_none_or(|provider| !provider.is_none())
-        {
-            return Ok(true);
-        }
+    let traces = intern!(py, "opentelemetry.trace");
+    Ok(may_provide(modules, traces, intern!(py, "get_tracer_provider"), traces, intern!(py, "_TRACER_PROVIDER"))?
+        || may_provide(
+            modules,
+            intern!(py, "opentelemetry.metrics"),
+            intern!(py, "get_meter_provider"),
+            intern!(py, "opentelemetry.metrics._internal"),
+            intern!(py, "_METER_PROVIDER"),
+        )?
+        || may_provide(
+            modules,
+            intern!(py, "opentelemetry._logs"),
+            intern!(py, "get_logger_provider"),
+            intern!(py, "opentelemetry._logs._internal"),
+            intern!(py, "_LOGGER_PROVIDER"),
+        )?)
+}
+
+/// Whether one kind of provider is set, or the function that tells is not OpenTelemetry's own any more.
+fn may_provide(
+    modules: &Bound<'_, PyDict>,
+    public: &Bound<'_, PyString>,
+    getter: &Bound<'_, PyString>,
+    private: &Bound<'_, PyString>,
+    variable: &Bound<'_, PyString>,
+) -> PyResult<bool> {
+    let py = modules.py();
+    let Some(module) = modules.get_item(private)? else { return Ok(false) };
+    if module.getattr_opt(variable)?.is_none_or(|provider| !provider.is_none()) {
+        return Ok(true);
     }
-    Ok(false)
+    let Some(public) = modules.get_item(public)? else { return Ok(false) };
+    let Some(getter) = public.getattr_opt(getter)? else { return Ok(true) };
+    let globals = getter.getattr_opt(intern!(py, "__globals__"))?;
+    let own = module.getattr(intern!(py, "__dict__"))?;
+    Ok(!globals.is_some_and(|globals| globals.is(&own)))
 }
 
 /// Lets telemetry serve a connection, around the application.
