@@ -6,6 +6,7 @@ its time. It stands on routing and dependencies, and is called by the core (`com
 
 - `spec`: the shape of a plan, as plain data
 - `fields`, `nodes`, `answer`: a parameter, the dependencies with the endpoint, what becomes of its result
+- `plans`: from an operation to its plan; `seams`: operations that telemetry watches or an agent patched, in Python
 - `table`: the routes of a router in order; `application`: middleware and exception handlers
 - `runtime`: Python functions the core calls while a request runs
 - `explain`: a plan for people to read
