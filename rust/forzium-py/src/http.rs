@@ -29,45 +29,35 @@ pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table
     }
     let (path, start) = scope::route_path(connection)?;
     let path = match path.to_cow() {
-        Ok(path) => path.into_owned(),
+        Ok(path) => path,
         // A path with lone surrogates is none that a route can have.
         Err(_) => return default(connection, table).await,
     };
     let method = match connection.websocket {
         true => None,
-        // A method with lone surrogates is none that a route allows.
-        false => Some(scope::method(connection)?.to_string_lossy().into_owned()),
+        false => Some(scope::method(connection)?),
     };
-    let method = method.as_deref().unwrap_or_default();
-    match table.route(connection, &path[start..], method, connection.websocket)? {
+    // A method with lone surrogates is none that a route allows.
+    let method = method.as_ref().map(|method| method.to_string_lossy()).unwrap_or_default();
+    match table.route(connection, &path[start..], &method, connection.websocket)? {
         Match::Full(index, found) => {
-            let Some(entry) = table.entries.get(index) else {
-                return default(connection, table).await;
-            };
+            let Some(entry) = table.entries.get(index) else { return default(connection, table).await };
             if entry.opaque {
                 return opaque(connection, table, index, found).await;
             }
-            scope.set_item(interned::endpoint(py), &entry.endpoint)?;
-            scope.set_item(interned::path_params(py), found)?;
-            scope.set_item(interned::route(py), &entry.route)?;
-            set_context(connection, entry.context.as_ref())?;
-            if scope.contains(interned::telemetry(py))? {
+            enter(connection, entry, found)?;
+            if connection.enclosed && scope.contains(interned::telemetry(py))? {
                 report_route(connection, entry, entry.is_mount)?;
                 return handed_over(connection, &entry.route).await;
             }
             serve(connection, connection.plan.hold(entry.plan.get(py)?)?).await
         }
         Match::Partial(index, found) => {
-            let Some(entry) = table.entries.get(index) else {
-                return default(connection, table).await;
-            };
+            let Some(entry) = table.entries.get(index) else { return default(connection, table).await };
             if entry.opaque {
                 return opaque(connection, table, index, found).await;
             }
-            scope.set_item(interned::endpoint(py), &entry.endpoint)?;
-            scope.set_item(interned::path_params(py), found)?;
-            scope.set_item(interned::route(py), &entry.route)?;
-            set_context(connection, entry.context.as_ref())?;
+            enter(connection, entry, found)?;
             report_route(connection, entry, entry.is_mount)?;
             handed_over(connection, &entry.route).await
         }
@@ -75,7 +65,7 @@ pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table
             if !connection.websocket
                 && table.redirect_slashes
                 && &path[start..] != "/"
-                && let Some(target) = redirect_target(connection, table, &path, start, method)?
+                && let Some(target) = redirect_target(connection, table, &path, start, &method)?
             {
                 let response = imports::redirect(py)?.call1((target,))?;
                 return send::response(connection, response).await;
@@ -89,6 +79,15 @@ pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table
             default(connection, table).await
         }
     }
+}
+
+/// Puts into the scope what a matched route brings.
+fn enter(connection: &Connection, entry: &Entry, path_params: Py<PyDict>) -> PyResult<()> {
+    let (py, scope) = (connection.py(), connection.scope());
+    scope.set_item(interned::endpoint(py), &entry.endpoint)?;
+    scope.set_item(interned::path_params(py), path_params)?;
+    scope.set_item(interned::route(py), &entry.route)?;
+    set_context(connection, entry.context.as_ref())
 }
 
 /// Puts the effective context of an included route where agents look for it.
