@@ -247,4 +247,4 @@ from opentelemetry.sdk.trace import TracerProvider
 opentelemetry.trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
 assert watches(app)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
