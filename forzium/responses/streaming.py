@@ -11,12 +11,16 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
+from anyio import CancelScope
+
 from forzium._utils import create_collapsing_task_group
 from forzium.concurrency import iterate_in_threadpool
 from forzium.requests import ClientDisconnect
 from forzium.responses.base import Response, require_status
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
     from forzium.background import BackgroundTask
     from forzium.types import Message, Receive, Scope, Send
 
@@ -119,6 +123,26 @@ class StreamingResponse(Response):
 def send_reports_disconnects(scope: Scope) -> bool:
     """Whether ``send`` raises ``OSError`` once the client has left. Source: ASGI HTTP spec, 2.4."""
     return _at_least_2_4(scope.get("asgi", {}).get("spec_version", "2.0"))
+
+
+def watch_for_disconnect(task_group: TaskGroup, receive: Receive) -> CancelScope:
+    """Begin to listen, in a task of the group, for the client's leaving, which cancels the group.
+
+    For the core, which drives the stream itself.
+
+    Returns:
+        The scope of the task: cancelling it ends the listening.
+    """
+    scope = CancelScope()
+
+    async def listen() -> None:
+        with scope:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            task_group.cancel_scope.cancel()
+
+    task_group.start_soon(listen)
+    return scope
 
 
 def raising_client_disconnect(send: Send) -> Send:

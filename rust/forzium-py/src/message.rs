@@ -2,6 +2,7 @@
 
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyMemoryView};
 
 use crate::interned;
@@ -20,6 +21,23 @@ pub fn response_body<'py>(py: Python<'py>, body: &Bound<'py, PyAny>) -> PyResult
     let message = PyDict::new(py);
     message.set_item(interned::r#type(py), interned::http_response_body(py))?;
     message.set_item(interned::body(py), body)?;
+    Ok(message)
+}
+
+/// `http.response.body`, one of several.
+pub fn response_part<'py>(py: Python<'py>, body: &Bound<'py, PyAny>, more: bool) -> PyResult<Bound<'py, PyDict>> {
+    static WITHOUT_BODY: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    // Copying a dict is cheaper than filling one.
+    let message = WITHOUT_BODY.get_or_try_init(py, || {
+        let message = response_body(py, py.None().bind(py))?;
+        message.set_item(interned::more_body(py), true)?;
+        Ok::<_, PyErr>(message.unbind())
+    });
+    let message = message?.bind(py).copy()?;
+    message.set_item(interned::body(py), body)?;
+    if !more {
+        message.set_item(interned::more_body(py), false)?;
+    }
     Ok(message)
 }
 

@@ -29,7 +29,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyTraceback, PyTuple, PyType};
 
 pub use shared::Shared;
-pub use wait::{attached, guard, wait};
+pub use wait::{attached, guard, next_step, steps_of, wait, wait_noted};
 
 /// What the driver of an awaitable put in.
 enum Resume {

@@ -46,25 +46,35 @@ impl Future for Wait<'_> {
     fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
         let channel = self.channel;
         let py = attached(channel);
-        let (iterator, resume) = match self.start.take() {
-            Some(awaitable) => match iterator_of(&awaitable) {
-                Ok(iterator) => {
-                    *channel.awaiting.borrow_mut() = Some(iterator.clone().unbind());
-                    (iterator, Resume::Send(None))
-                }
+        if let Some(awaitable) = self.start.take() {
+            let iterator = match iterator_of(awaitable) {
+                Ok(iterator) => iterator,
                 Err(error) => return Poll::Ready(Err(error)),
-            },
-            None => {
-                let iterator = channel.awaiting.borrow().as_ref().map(|held| held.bind(py).clone());
-                match (iterator, channel.resume.take()) {
-                    (Some(iterator), Some(resume)) => (iterator, resume),
-                    // The collector has cleared the awaitable: end as a closed coroutine does.
-                    _ => return Poll::Ready(Err(PyGeneratorExit::new_err(()))),
+            };
+            let handled = Handled::enter(channel, py);
+            let result = send_in(&iterator, None);
+            drop(handled);
+            return match result {
+                Ok(Driven::Yielded(value)) => {
+                    channel.yielded.set(Some(value));
+                    // Kept from here on: what never waits does without.
+                    *channel.awaiting.borrow_mut() = Some(iterator.unbind());
+                    Poll::Pending
                 }
-            }
+                Ok(Driven::Returned(value)) => Poll::Ready(Ok(value)),
+                Err(error) => Poll::Ready(Err(error)),
+            };
+        }
+        let iterator = channel.awaiting.borrow().as_ref().map(|held| held.bind(py).clone());
+        let (Some(iterator), Some(resume)) = (iterator, channel.resume.take()) else {
+            // The collector has cleared the awaitable: end as a closed coroutine does.
+            return Poll::Ready(Err(PyGeneratorExit::new_err(())));
         };
         let handled = Handled::enter(channel, py);
-        let result = drive(&iterator, resume);
+        let result = match resume {
+            Resume::Send(value) => send_in(&iterator, value),
+            Resume::Throw(error) => throw_in(&iterator, error),
+        };
         drop(handled);
         let end = match result {
             Ok(Driven::Yielded(value)) => {
@@ -80,17 +90,75 @@ impl Future for Wait<'_> {
     }
 }
 
+/// The same, calling `note` as soon as there is something to wait for.
+///
+/// Errors: one of `note` is thrown into the awaitable, as one of the driver is.
+pub fn wait_noted<'c, F>(channel: &'c Channel, awaitable: Bound<'c, PyAny>, note: F) -> WaitNoted<'c, F>
+where
+    F: FnOnce() -> PyResult<()>,
+{
+    WaitNoted { wait: wait(channel, awaitable), note: Some(note) }
+}
+
+/// The future behind [`wait_noted`].
+pub struct WaitNoted<'c, F> {
+    wait: Wait<'c>,
+    /// What to call, until it was.
+    note: Option<F>,
+}
+
+impl<F: FnOnce() -> PyResult<()> + Unpin> Future for WaitNoted<'_, F> {
+    type Output = PyResult<Py<PyAny>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = Pin::new(&mut self.wait).poll(context);
+        if polled.is_ready() {
+            return polled;
+        }
+        match self.note.take().map_or(Ok(()), |note| note()) {
+            Ok(()) => polled,
+            Err(error) => {
+                let channel = self.wait.channel;
+                drop(channel.yielded.take());
+                channel.resume.set(Some(Resume::Throw(error)));
+                Pin::new(&mut self.wait).poll(context)
+            }
+        }
+    }
+}
+
+/// The asynchronous iterator behind an asynchronous iterable, as `aiter` gives it.
+pub fn steps_of<'py>(iterable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the function takes a live object and returns a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(iterable.py(), ffi::PyObject_GetAIter(iterable.as_ptr())) }
+}
+
+/// The awaitable of an asynchronous iterator's next step, as `__anext__` gives it.
+pub fn next_step<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let object = iterator.as_ptr();
+    // SAFETY:
+    // - `object` is live, so its type and that type's slots are, too.
+    // - The slot takes the object and returns a new reference, or null with an exception set.
+    unsafe {
+        let slots = (*ffi::Py_TYPE(object)).tp_as_async;
+        if let Some(next) = slots.as_ref().and_then(|slots| slots.am_anext) {
+            return Bound::from_owned_ptr_or_err(iterator.py(), next(object));
+        }
+    }
+    iterator.call_method0(interned::anext(iterator.py()))
+}
+
 enum Driven {
     Yielded(Py<PyAny>),
     Returned(Py<PyAny>),
 }
 
 /// The iterator behind an awaitable (PEP 492): a coroutine is its own.
-fn iterator_of<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn iterator_of(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let object = awaitable.as_ptr();
     // SAFETY: the type check reads the type of a live object.
     if unsafe { ffi::PyCoro_CheckExact(object) } != 0 {
-        return Ok(awaitable.clone());
+        return Ok(awaitable);
     }
     // SAFETY:
     // - `object` is live, so its type and that type's slots are, too.
@@ -107,53 +175,48 @@ fn iterator_of<'py>(awaitable: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
         const ITERABLE_COROUTINE: u32 = 0x100; // inspect.CO_ITERABLE_COROUTINE
         let flags: u32 = awaitable.getattr("gi_code")?.getattr("co_flags")?.extract()?;
         if flags & ITERABLE_COROUTINE != 0 {
-            return Ok(awaitable.clone());
+            return Ok(awaitable);
         }
     }
     Err(PyTypeError::new_err(format!("object {} can't be used in 'await' expression", awaitable.get_type().name()?)))
 }
 
-/// Resumes the iterator once.
-fn drive(iterator: &Bound<'_, PyAny>, resume: Resume) -> PyResult<Driven> {
+/// Resumes the iterator with a value, `None` unless given.
+fn send_in(iterator: &Bound<'_, PyAny>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
     let py = iterator.py();
-    match resume {
-        Resume::Send(value) => {
-            let value = value.unwrap_or_else(|| py.None());
-            let mut result = std::ptr::null_mut();
-            // SAFETY:
-            // - `iterator` and `value` are live for the call; `result` is a place to write one pointer to.
-            // - What is written there is a new reference, unless an exception is set.
-            unsafe {
-                match ffi::PyIter_Send(iterator.as_ptr(), value.as_ptr(), &mut result) {
-                    ffi::PySendResult::PYGEN_RETURN => {
-                        Ok(Driven::Returned(Bound::from_owned_ptr_or_err(py, result)?.unbind()))
-                    }
-                    ffi::PySendResult::PYGEN_NEXT => {
-                        Ok(Driven::Yielded(Bound::from_owned_ptr_or_err(py, result)?.unbind()))
-                    }
-                    ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
-                }
-            }
+    let value = value.unwrap_or_else(|| py.None());
+    let mut result = std::ptr::null_mut();
+    // SAFETY:
+    // - `iterator` and `value` are live for the call; `result` is a place to write one pointer to.
+    // - What is written there is a new reference, unless an exception is set.
+    unsafe {
+        match ffi::PyIter_Send(iterator.as_ptr(), value.as_ptr(), &mut result) {
+            ffi::PySendResult::PYGEN_RETURN => Ok(Driven::Returned(Bound::from_owned_ptr_or_err(py, result)?.unbind())),
+            ffi::PySendResult::PYGEN_NEXT => Ok(Driven::Yielded(Bound::from_owned_ptr_or_err(py, result)?.unbind())),
+            ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
         }
-        Resume::Throw(error) if error.is_instance_of::<PyGeneratorExit>(py) => {
-            // As `await` does: close what is being waited for, then go on with the exit.
-            if let Some(close) = iterator.getattr_opt(interned::close(py))? {
-                close.call0()?;
-            }
-            Err(error)
+    }
+}
+
+/// Resumes the iterator by raising an exception in it.
+fn throw_in(iterator: &Bound<'_, PyAny>, error: PyErr) -> PyResult<Driven> {
+    let py = iterator.py();
+    if error.is_instance_of::<PyGeneratorExit>(py) {
+        // As `await` does: close what is being waited for, then go on with the exit.
+        if let Some(close) = iterator.getattr_opt(interned::close(py))? {
+            close.call0()?;
         }
-        Resume::Throw(error) => {
-            let Some(throw) = iterator.getattr_opt(interned::throw(py))? else {
-                return Err(error);
-            };
-            match throw.call1((error.into_value(py),)) {
-                Ok(value) => Ok(Driven::Yielded(value.unbind())),
-                Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => {
-                    Ok(Driven::Returned(stop.value(py).getattr("value")?.unbind()))
-                }
-                Err(error) => Err(error),
-            }
+        return Err(error);
+    }
+    let Some(throw) = iterator.getattr_opt(interned::throw(py))? else {
+        return Err(error);
+    };
+    match throw.call1((error.into_value(py),)) {
+        Ok(value) => Ok(Driven::Yielded(value.unbind())),
+        Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => {
+            Ok(Driven::Returned(stop.value(py).getattr("value")?.unbind()))
         }
+        Err(error) => Err(error),
     }
 }
 

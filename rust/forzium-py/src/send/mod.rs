@@ -1,5 +1,7 @@
 //! Stage: to the host: the messages of a response, and the knowledge whether it has started.
 
+mod stream;
+
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -86,6 +88,13 @@ pub async fn response(connection: &Connection, response: Bound<'_, PyAny>) -> Py
         let tasks = connection.keep(tasks);
         written(connection, status, &headers, &body).await?;
         return background(connection, tasks.get()).await;
+    }
+    if !connection.websocket && stream::is_stream(&response)? {
+        let response = connection.keep(response);
+        stream::stream(connection, &response).await?;
+        let tasks = response.get().getattr(interned::background(py))?;
+        drop(response);
+        return if tasks.is_none() { Ok(()) } else { background(connection, tasks).await };
     }
     let waiting = response.call1((connection.scope(), connection.receive(), sender(connection)?))?;
     drop(response);

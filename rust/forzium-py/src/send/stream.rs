@@ -1,0 +1,225 @@
+//! Streams: a response whose body is produced while it is sent, driven in place.
+//!
+//! Chunk and message follow one another inside the request's own machine, so a chunk that is there costs no Python frame
+//! but the source's and the host's. Where the host does not report by `send` that the client has left (before ASGI 2.4)
+//! somebody has to listen to `receive` meanwhile. The task group for that is entered first, so that every cancel scope
+//! of the source lies within it, but the task is begun only once something really waits: until then nothing could be
+//! interrupted.
+//!
+//! Source: `StreamingResponse` of `forzium.responses.streaming`, whose rules these are.
+
+use std::cell::RefCell;
+
+use pyo3::exceptions::{PyBaseException, PyGeneratorExit, PyOSError, PyStopAsyncIteration};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString, PyTuple};
+
+use crate::awaitable::{Held, next_step, steps_of, wait, wait_noted};
+use crate::connection::{Connection, Kept};
+use crate::{imports, interned, message};
+
+/// Whether a response is a stream whose class is known, and nothing of it was replaced on the object.
+pub fn is_stream(response: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = response.py();
+    let class = response.get_type();
+    if !class.is(imports::streaming_response(py)?) && !class.is(imports::event_source_response(py)?) {
+        return Ok(false);
+    }
+    let own = response.getattr(pyo3::intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
+    Ok(!own.contains(pyo3::intern!(py, "stream_response"))?
+        && !own.contains(pyo3::intern!(py, "listen_for_disconnect"))?)
+}
+
+/// Sends a stream.
+///
+/// Errors: what the source raises; `ClientDisconnect` where `send` raises `OSError`.
+///
+/// *When cancelled here*: the source is cancelled where it waits, and closed.
+pub async fn stream(connection: &Connection, response: &Kept<'_>) -> PyResult<()> {
+    let py = connection.py();
+    if imports::send_reports_disconnects(py)?.call1((connection.scope(),))?.is_truthy()? {
+        return start_to_end(connection, response, None).await;
+    }
+    let group = imports::create_task_group(py)?.call0()?;
+    let entering = group.call_method0(pyo3::intern!(py, "__aenter__"))?;
+    let watch = Watch { connection, group: connection.keep(group), scope: RefCell::new(None) };
+    wait(connection.channel(), entering).await?;
+    let failure = start_to_end(connection, response, Some(&watch)).await.err();
+    let failure = failure.map(|failure| connection.keep_error(failure));
+    if failure.is_none() && watch.leave_at_once()? {
+        return Ok(());
+    }
+    watch.end()?;
+    if failure.as_ref().is_some_and(|failure| failure.get().is_instance_of::<PyGeneratorExit>()) {
+        // Thrown away: nothing may be awaited any more.
+        return failure.map_or(Ok(()), |failure| Err(PyErr::from_value(failure.get())));
+    }
+    let leaving = watch.group.get().call_method1(pyo3::intern!(py, "__aexit__"), about(py, failure.as_ref())?)?;
+    match (wait(connection.channel(), leaving).await, failure) {
+        (Ok(swallowed), Some(failure)) if !swallowed.is_truthy(py)? => Err(PyErr::from_value(failure.get())),
+        (Ok(_), _) => Ok(()),
+        (Err(error), _) => Err(collapsed(py, error)?),
+    }
+}
+
+/// Listens for the client's leaving, once there is something to be interrupted.
+struct Watch<'c> {
+    connection: &'c Connection,
+    group: Kept<'c>,
+    /// By which the listening ends.
+    scope: RefCell<Option<Kept<'c>>>,
+}
+
+impl Watch<'_> {
+    fn begin(&self) -> PyResult<()> {
+        if self.scope.borrow().is_none() {
+            let watch = imports::watch_for_disconnect(self.connection.py())?;
+            let scope = watch.call1((self.group.get(), self.connection.receive()))?;
+            *self.scope.borrow_mut() = Some(self.connection.keep(scope));
+        }
+        Ok(())
+    }
+
+    /// Leaves the group where there is nothing to wait for; whether it could.
+    ///
+    /// Without tasks, asyncio's group is no more than its cancel scope and a turn of the event loop; trio's is more.
+    fn leave_at_once(&self) -> PyResult<bool> {
+        let py = self.connection.py();
+        let group = self.group.get();
+        let module = group.get_type().getattr(pyo3::intern!(py, "__module__"))?;
+        if self.scope.borrow().is_some() || !module.eq(pyo3::intern!(py, "anyio._backends._asyncio"))? {
+            return Ok(false);
+        }
+        let scope = group.getattr(pyo3::intern!(py, "cancel_scope"))?;
+        scope.call_method1(pyo3::intern!(py, "__exit__"), (py.None(), py.None(), py.None()))?;
+        Ok(true)
+    }
+
+    fn end(&self) -> PyResult<()> {
+        let scope = self.scope.borrow_mut().take();
+        if let Some(scope) = scope {
+            scope.get().call_method0(pyo3::intern!(self.connection.py(), "cancel"))?;
+        }
+        Ok(())
+    }
+}
+
+async fn start_to_end(connection: &Connection, response: &Kept<'_>, watch: Option<&Watch<'_>>) -> PyResult<()> {
+    let py = connection.py();
+    let (start, source, charset) = {
+        let response = response.get();
+        let status = message::status(&response.getattr(interned::status_code(py))?)?;
+        let start = message::response_start(py, status, &response.getattr(interned::raw_headers(py))?)?;
+        let source = connection.keep(response.getattr(pyo3::intern!(py, "body_iterator"))?);
+        (start, source, connection.keep(response.getattr(pyo3::intern!(py, "charset"))?))
+    };
+    connection.started.set(true);
+    give(connection, watch, start).await?;
+    match chunks(connection, &source, &charset, watch).await {
+        Err(error) if !error.is_instance_of::<PyGeneratorExit>(py) => {
+            return Err(abandon(connection, &source, error).await);
+        }
+        poured => poured?,
+    }
+    give(connection, watch, message::response_part(py, PyBytes::new(py, b"").as_any(), false)?).await
+}
+
+/// Sends what the source gives, one message a chunk: the next is asked for when the last was taken.
+async fn chunks(
+    connection: &Connection,
+    source: &Kept<'_>,
+    charset: &Kept<'_>,
+    watch: Option<&Watch<'_>>,
+) -> PyResult<()> {
+    let py = connection.py();
+    let steps = connection.keep(steps_of(&source.get())?);
+    loop {
+        let step = match next_step(&steps.get()) {
+            Ok(step) => wait_noted(connection.channel(), step, || watch.map_or(Ok(()), Watch::begin)).await,
+            Err(error) => Err(error),
+        };
+        let chunk = match step {
+            Ok(chunk) => chunk.into_bound(py),
+            Err(stop) if stop.is_instance_of::<PyStopAsyncIteration>(py) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let part = message::response_part(py, &as_bytes(chunk, charset)?, true)?;
+        give(connection, watch, part).await?;
+    }
+}
+
+/// The bytes of a chunk.
+fn as_bytes<'py>(chunk: Bound<'py, PyAny>, charset: &Kept<'py>) -> PyResult<Bound<'py, PyAny>> {
+    if chunk.is_instance_of::<PyBytes>() || chunk.is_instance_of::<PyMemoryView>() {
+        return Ok(chunk);
+    }
+    let charset = charset.get();
+    if let Ok(text) = chunk.cast_exact::<PyString>()
+        && charset.eq(pyo3::intern!(chunk.py(), "utf-8"))?
+        && let Ok(text) = text.to_str()
+    {
+        return Ok(PyBytes::new(chunk.py(), text.as_bytes()).into_any());
+    }
+    chunk.call_method1(pyo3::intern!(chunk.py(), "encode"), (charset,))
+}
+
+/// Sends one message.
+///
+/// Errors: `ClientDisconnect` where the host says by `OSError` that the client has left.
+async fn give(connection: &Connection, watch: Option<&Watch<'_>>, message: Bound<'_, PyDict>) -> PyResult<()> {
+    let sending = connection.send().call1((message,));
+    let sent = match sending {
+        Ok(sending) => wait_noted(connection.channel(), sending, || watch.map_or(Ok(()), Watch::begin)).await,
+        Err(error) => Err(error),
+    };
+    let py = connection.py();
+    match sent {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_instance_of::<PyOSError>(py) => {
+            let left = imports::client_disconnect(py)?.call0()?;
+            left.setattr(pyo3::intern!(py, "__context__"), error.into_value(py))?;
+            Err(PyErr::from_value(left))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Closes the source that an exception has ended; the exception that is left.
+async fn abandon(connection: &Connection, source: &Kept<'_>, error: PyErr) -> PyErr {
+    let py = connection.py();
+    let error = connection.keep_error(error);
+    let closing = match source.get().getattr_opt(pyo3::intern!(py, "aclose")) {
+        Ok(None) => return PyErr::from_value(error.get()),
+        Ok(Some(close)) => close.call0(),
+        Err(error) => Err(error),
+    };
+    connection.channel().set_handling(Some(error.get().unbind()));
+    let closed = match closing {
+        Ok(closing) => wait(connection.channel(), closing).await.map(drop),
+        Err(error) => Err(error),
+    };
+    connection.channel().set_handling(None);
+    closed.err().unwrap_or_else(|| PyErr::from_value(error.get()))
+}
+
+/// The arguments of `__aexit__`.
+fn about<'py>(py: Python<'py>, failure: Option<&Kept<'py>>) -> PyResult<Bound<'py, PyTuple>> {
+    let Some(failure) = failure else {
+        return (py.None(), py.None(), py.None()).into_pyobject(py);
+    };
+    let value = failure.get();
+    let traceback = value.getattr(pyo3::intern!(py, "__traceback__"))?;
+    (value.get_type(), value, traceback).into_pyobject(py)
+}
+
+/// A single error as itself, and not as the group of one that a task group makes of it.
+fn collapsed(py: Python<'_>, error: PyErr) -> PyResult<PyErr> {
+    if !error.is_instance(py, imports::exception_group(py)?) {
+        return Ok(error);
+    }
+    let only = error.value(py).getattr(pyo3::intern!(py, "exceptions"))?;
+    match only.extract::<(Bound<'_, PyBaseException>,)>() {
+        Ok((only,)) => Ok(PyErr::from_value(only.into_any())),
+        Err(_) => Ok(error),
+    }
+}
