@@ -476,7 +476,7 @@ def test_paths_lead_to_the_same_routes() -> None:
         "/things/first", "/things/second", "/things/a%2Fb", "/things/", "/things", "/things/x/parts/a/b/c", "/things/x/parts/",
         "/things/12-a.b.txt", "/things/x-a.txt", "/things/slash", "/things/slash/", "/v2/things/first", "/v2/things/9-z.txt",
         "/inner/hello", "/inner", "/inner/", "/inner/none", "/proxy/things/first", "/proxy/inner/hello", "//things/first",
-        "/things/%0A", "/THINGS/first", "/things/%F0%9F%8D%B5", "/things/%FF",
+        "/things/%0A", "/THINGS/first", "/things/%F0%9F%8D%B5",
     ]  # fmt: skip
     compare(
         routed,
