@@ -200,6 +200,40 @@ def get_body_field(*, body_params: list[ModelField], name: str, embed_body_field
     )
 
 
+def model_beside_form(body_params: list[ModelField]) -> ModelField | None:
+    """Return a required body field that a form can never fill: a model, where other fields make the body a form.
+
+    A form gives it a text, and no plain model takes one. Models with validators of their own may: they are let through.
+    """
+    if not any(isinstance(field.field_info, params.Form) for field in body_params):
+        return None
+    for field in body_params:
+        info = field.field_info
+        if (
+            not isinstance(info, params.Form)
+            and info.is_required()
+            and not info.metadata
+            and _is_plain(info.annotation)
+        ):
+            return field
+    return None
+
+
+def _is_plain(annotation: Any) -> bool:
+    """Tell whether an annotation is a model that takes nothing but its fields."""
+    if not lenient_issubclass(annotation, BaseModel):
+        return False
+    schema: Any = getattr(annotation, "__pydantic_core_schema__", None)
+    if isinstance(schema, dict) and schema.get("type") == "definitions":
+        schema = schema["schema"]
+    return (
+        isinstance(schema, dict)
+        and schema.get("type") == "model"
+        and not schema.get("root_model")
+        and schema["schema"].get("type") == "model-fields"
+    )
+
+
 def _numbered(index: int, field: ModelField) -> ModelField:
     """Return a copy of a body field under a name of its own; a form's model shows the schema of forms."""
     name = f"field_{index}"

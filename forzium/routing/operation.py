@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from forzium._body_limit import validate_max_body_size
 from forzium._fields import lenient_issubclass
 from forzium.datastructures import DefaultPlaceholder
+from forzium.dependencies.body import model_beside_form
 from forzium.dependencies.models import Dependant, is_async_gen_callable, is_gen_callable
 from forzium.dependencies.utils import (
     get_body_field,
@@ -179,6 +180,12 @@ class Operation(PathTemplate):
         dependant, body_params, embed = dependant_with(self.dependencies, path=self.path_format, call=self.endpoint)
         state["dependant"] = dependant
         state["_embed_body_fields"] = embed
+        if (field := model_beside_form(body_params)) is not None:
+            advice = (
+                f"a form cannot carry the model of {field.name!r}: declare its fields with Form() as well, take "
+                f"{field.name!r} as Annotated[Json[...], Form()], or send everything as JSON"
+            )
+            raise FastAPIError(explained("A form and a JSON body cannot be combined", advice, self.endpoint))
         state["body_field"] = get_body_field(body_params=body_params, name=self.unique_id, embed_body_fields=embed)
 
     def _read_response(self, response_model: Any) -> None:

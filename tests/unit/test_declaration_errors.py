@@ -1,13 +1,15 @@
 """A declaration that cannot work is refused where it stands: the error names the parameter, function, file and line."""
 
+import json
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Json, model_validator
 
+from forzium import APIRouter, FastAPI, UploadFile
 from forzium.dependencies.utils import DependencyCycleError, get_dependant, get_parameterless_sub_dependant
 from forzium.exceptions import DependencyScopeError, FastAPIError
-from forzium.param_functions import Depends, Query
+from forzium.param_functions import Body, Depends, Form, Query
 from forzium.requests import Request
 
 
@@ -112,3 +114,46 @@ def test_scopes_that_cannot_work_are_refused_with_both_names() -> None:
     assert "session" in str(caught.value)
     assert "connection" in str(caught.value)
     assert _line_of(session) in str(caught.value)
+
+
+def note_of_form(note: Annotated[str, Form()]) -> str:
+    return note
+
+
+def form_beside_model(item: Item, note: Annotated[str, Form()]) -> None: ...
+def file_beside_model(file: UploadFile, item: Annotated[Item, Body()]) -> None: ...
+def model_beside_form_of_dependency(item: Item, note: Any = Depends(note_of_form)) -> None: ...
+
+
+@pytest.mark.parametrize("function", [form_beside_model, file_beside_model, model_beside_form_of_dependency])
+def test_a_form_and_a_json_body_are_refused_together(function: Any) -> None:
+    for router in (FastAPI(), APIRouter()):
+        with pytest.raises(FastAPIError, match="A form and a JSON body cannot be combined") as caught:
+            router.post("/")(function)
+        code = function.__code__
+        assert f"in {function.__name__}, {code.co_filename}:{code.co_firstlineno}: " in str(caught.value)
+        assert "a form cannot carry the model of 'item': declare its fields with Form()" in str(caught.value)
+
+
+class FromText(BaseModel):
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
+
+def test_what_a_form_may_carry_after_all_is_left_alone() -> None:
+    app = FastAPI()
+
+    def text(note: Annotated[str, Form()], other: Annotated[str, Body()]) -> None: ...
+    def optional(note: Annotated[str, Form()], item: Item | None = None) -> None: ...
+    def validated(note: Annotated[str, Form()], item: FromText) -> None: ...
+    def as_json(note: Annotated[str, Form()], item: Annotated[Json[Item], Form()]) -> None: ...
+    def models(item: Item, other: FromText) -> None: ...
+    def form_model(item: Annotated[Item, Form()], note: Annotated[str, Form()]) -> None: ...
+
+    for number, function in enumerate((text, optional, validated, as_json, models, form_model)):
+        app.post(f"/{number}")(function)
+    assert len(app.openapi()["paths"]) == 6
