@@ -36,13 +36,18 @@ def compile_app(app: Starlette) -> Compiled:
     stack = app.middleware_stack
     if stack is None and not is_native(app):
         stack = middleware_stack(app)
-    last, others = app._sorted_handlers()
-    errors = ServerErrorMiddleware(app.router, handler=last, debug=app.debug)
+    answers = state.get("_answers")
+    if answers is None:
+        # As in Starlette, a handler that is added after the first request is one of the next stack of middleware.
+        last, others = app._sorted_handlers()
+        errors = ServerErrorMiddleware(app.router, handler=last, debug=app.debug)
+        answers = state["_answers"] = build_handlers(others, app.debug), errors
+    handlers, errors = answers
     return (
         stack,
         app.router,
         app.router._dispatcher,
-        build_handlers(others, app.debug),
+        handlers,
         errors,
         getattr(app, "root_path", None) or None,
         _told_telemetry(app),
@@ -53,7 +58,7 @@ def middleware_stack(app: Starlette) -> ASGIApp:
     """The whole of an application as one ASGI application, built when first asked for."""
     stack = app.middleware_stack
     if stack is None:
-        stack = app.middleware_stack = app.build_middleware_stack()
+        stack = vars(app)["middleware_stack"] = app.build_middleware_stack()
     return stack
 
 

@@ -101,7 +101,7 @@ def explain(app: Any, method: str, path: str) -> Explanation:
     route, context, endpoint, opaque = table.entry(index)
     shown = route if context is None else context
     described: dict[str, Any] = {
-        "route": getattr(shown, "path", None) or getattr(route, "path", repr(route)),
+        "route": getattr(shown, "path", None) or getattr(route, "path", None) or repr(route),
         "endpoint": getattr(endpoint, "__qualname__", None) or type(endpoint).__name__,
         "path_params": {} if opaque else values,
         "middleware": middleware,

@@ -244,6 +244,7 @@ class OpaqueCandidate:
         self._candidate = candidate
         self._included = included
         self._form_limits = form_limits
+        self.path = getattr(candidate.starlette_route or candidate, "path", "")
 
     @property
     def path_format(self) -> str:

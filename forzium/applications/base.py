@@ -30,7 +30,9 @@ __all__ = ["AppType", "Starlette", "stacked"]
 AppType = TypeVar("AppType", bound="Starlette")
 _P = ParamSpec("_P")
 
-_COMPILED = frozenset({"debug", "exception_handlers", "max_body_size", "root_path", "router", "user_middleware"})
+_COMPILED = frozenset(
+    {"debug", "exception_handlers", "max_body_size", "middleware_stack", "root_path", "router", "user_middleware"}
+)
 """Attributes whose assignment is a declaration."""
 
 
@@ -83,6 +85,8 @@ class Starlette(AsgiApp):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _COMPILED and name in self.__dict__:
+            if name == "middleware_stack":
+                self.__dict__.pop("_answers", None)
             declared()
         object.__setattr__(self, name, value)
 
