@@ -408,6 +408,10 @@ class Writer:
         options = [repr(path), self._level(known, points)]
         options += self._operation_options(rng)
         lines = self._body(name, own, specials, awaits=is_async)
+        if all(each.place not in ("body", "form", "file") for each in known) and self.chance(0.12):
+            self._socket(f"@{router}.websocket({', '.join(filter(None, options[:2]))})", name, own, lines)
+            self.all_points += points
+            return Operation("WEBSOCKET", prefix + path, known, points, "none")
         answer, declared, returns = self._answer(params, is_async)
         lines.append(answer)
         if declared:
@@ -429,6 +433,17 @@ class Writer:
         self.parts.append(f"{decorator}\n{prefix_} {name}({signature}){returns}:\n{body}")
         self.all_points += points
         return Operation(method.upper(), prefix + path, known, points, self.style)
+
+    def _socket(self, decorator: str, name: str, own: list[str], lines: list[str]) -> None:
+        injected = ("request", "response", "background", "connection", "scopes")
+        lines = [line for line in lines if not any(word in line for word in injected)]
+        lines += ["await websocket.accept(headers=[(b'x-own', b'1')])", "await websocket.send_json({'n': len(LOG)})"]
+        lines.append(f"note('{name} heard', it=await websocket.receive_text())")
+        lines.append(f"at('{name} late')")
+        lines += self.rng.choice([["await websocket.close(1001, 'done')"], [], ["await websocket.receive_json()"]])
+        body = "\n".join("    " + line for line in lines)
+        signature = d.signature(["websocket: WebSocket", *own])
+        self.parts.append(f"{decorator}\nasync def {name}({signature}):\n{body}")
 
     def _operation_options(self, rng: Random) -> list[str]:
         options = []
@@ -476,7 +491,7 @@ class Writer:
             )
             return f"return {value}", rng.choice(["", "", "response_model=None"]), rng.choice(["", " -> Response"])
         if chance < 0.73:
-            return "yield from ([1, 'a'], {'é': None})" if not is_async else "yield {'n': len(LOG)}", "", ""
+            return "yield from ([1, 'a'], {'é': None})" if not is_async else "yield {'n': 1}", "", ""
         if chance < 0.76:
             option = f"response_class={rng.choice(['Plain', 'PlainTextResponse', 'HTMLResponse', 'JSONResponse'])}"
             return "return 'text'", option, ""

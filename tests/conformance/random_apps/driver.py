@@ -39,7 +39,7 @@ from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
 from ROOT import (
     APIRouter, BackgroundTasks, Body, Cookie, Depends, FastAPI, File, Form, Header, HTTPException, Path, Query, Request,
-    Response, Security, UploadFile,
+    Response, Security, UploadFile, WebSocket,
 )
 from ROOT.encoders import jsonable_encoder
 from ROOT.exceptions import RequestValidationError, ResponseValidationError, StarletteHTTPException
@@ -202,7 +202,7 @@ class Step:
     """One request, and what is done before it.
 
     Attributes:
-        method: The method.
+        method: The method, or ``WEBSOCKET``.
         path: The path, decoded, as servers give it.
         query: The query string.
         headers: Names and values.
@@ -267,15 +267,20 @@ async def exchange(module: types.ModuleType, step: Step) -> Outcome:
             module.LOG.append(f"cannot change: {type(error).__name__}")
     sent: list[dict[str, Any]] = []
     raised: list[str] = []
-    incoming = [
+    is_socket = step.method == "WEBSOCKET"
+    incoming: list[dict[str, Any]] = [
         {"type": "http.request", "body": chunk, "more_body": index + 1 < len(step.chunks)}
         for index, chunk in enumerate(step.chunks)
     ]
+    if is_socket:
+        incoming = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "hello"}]
     finished = anyio.Event()
 
     async def receive() -> dict[str, Any]:
         if incoming:
             return incoming.pop(0)
+        if is_socket:
+            return {"type": "websocket.disconnect", "code": 1005, "reason": ""}
         await finished.wait()
         return {"type": "http.disconnect"}
 
@@ -284,12 +289,12 @@ async def exchange(module: types.ModuleType, step: Step) -> Outcome:
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             finished.set()
 
-    scope = {
-        "type": "http",
+    scope: dict[str, Any] = {
+        "type": "websocket" if is_socket else "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": step.method,
-        "scheme": "http",
+        "scheme": "ws" if is_socket else "http",
         "path": step.path,
         "raw_path": step.path.encode("utf-8", "surrogateescape"),
         "root_path": "",
@@ -299,6 +304,9 @@ async def exchange(module: types.ModuleType, step: Step) -> Outcome:
         "server": ("testserver", 80),
         "state": {},
     }
+    if is_socket:
+        del scope["method"]
+        scope["subprotocols"] = []
     with anyio.move_on_after(20) as deadline:
         try:
             await module.app(scope, receive, send)
@@ -306,6 +314,8 @@ async def exchange(module: types.ModuleType, step: Step) -> Outcome:
             raised = describe(error)
     if deadline.cancelled_caught:
         raised = ["it hangs"]
+    if is_socket:
+        return Outcome(None, [], repr(sent).encode(), raised, list(module.LOG))
     start = next((message for message in sent if message["type"] == "http.response.start"), None)
     body = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
     status, headers = (

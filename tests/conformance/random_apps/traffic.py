@@ -97,7 +97,11 @@ class Writer:
         """Draw one request."""
         rng = self.rng
         operation = self.operation
-        method = operation.method if self.chance(0.96) else rng.choice(["GET", "POST", "HEAD", "OPTIONS", "TRACE", "X"])
+        method = (
+            operation.method
+            if operation.method == "WEBSOCKET" or self.chance(0.96)
+            else rng.choice(["GET", "POST", "HEAD", "OPTIONS", "TRACE", "X"])
+        )
         headers: list[tuple[bytes, bytes]] = [(b"host", b"testserver")]
         query = self._query()
         headers += self._headers()
