@@ -62,14 +62,14 @@ class Difference:
         """The case as a script that needs nothing but the two frameworks."""
         steps = pprint.pformat(self.case.steps, width=110)
         body = Path(driver.__file__).read_text(encoding="utf-8")
+        source = self.case.source.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
         parts = [
             f"# case {self.case.number}: {self.kind} differs in request {self.step}",
             body,
-            f"SOURCE = {self.case.source!r}".replace("\\n", "\n", 0),
+            f'SOURCE = """\\\n{source}"""',
             f"STEPS = {steps}",
-            'if __name__ == "__main__":',
-            f"    for root in {FRAMEWORKS!r}:\n        found = run(root, SOURCE, STEPS, {self.case.backend!r}, "
-            f"{self.case.openapi!r})\n        print(root, *found.declared, *found.outcomes, sep='\\n  ')",
+            f"for root in {FRAMEWORKS!r}:\n    found = run(root, SOURCE, STEPS, {self.case.backend!r}, {self.case.openapi!r})\n"
+            "    print(root, *found.declared, *found.outcomes, sep='\\n  ')",
         ]
         return "\n\n".join(parts)
 
