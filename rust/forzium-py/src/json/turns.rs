@@ -18,8 +18,12 @@ use pyo3::prelude::*;
 /// 50 µs or less; a look itself costs about 25 ns.
 const VALUES_A_LOOK: u32 = 512;
 
-/// How long the GIL is held at most before others are let in. CPython's own switch interval is 5 ms.
-const SLICE: Duration = Duration::from_millis(4);
+/// How long the GIL is held at most before others are let in.
+///
+/// A thread that waits for the GIL asks for it after CPython's switch interval, 5 ms; released before somebody has
+/// asked, it is taken again before a waiting thread wakes up, and on Python 3.13 that one starves. Released after that,
+/// it is handed over.
+const SLICE: Duration = Duration::from_millis(6);
 
 /// Counts values and knows when others had their last turn.
 pub(super) struct Turns {
