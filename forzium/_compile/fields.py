@@ -11,7 +11,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from forzium import params
 from forzium._compile.spec import Conversion, FieldSpec, Source
 from forzium._fields import ModelField, field_annotation_is_sequence
 from forzium.dependencies.extraction import get_param_aliases, get_param_model, is_json_field, request_params_to_args
@@ -113,10 +112,3 @@ def _value_schema(schema: Any) -> dict[str, Any]:
         if wrapper["type"] == "nullable" and wrapper.get("strict"):
             return {}
     return schema if isinstance(schema, dict) else {}
-
-
-def source_of(field: ModelField) -> Source:
-    """Where a parameter that is none of the body comes from."""
-    info = field.field_info
-    assert isinstance(info, params.Param)
-    return info.in_.value
