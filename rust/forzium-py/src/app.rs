@@ -9,17 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pyo3::PyTraverseError;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::PyVisit;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 
-use crate::awaitable::{Awaitable, Held, Shared, wait};
+use crate::awaitable::{Awaitable, Held, Machine, Shared, guard, wait};
 use crate::connection::{Connection, Exit, Lifetime};
 use crate::plan::{LazyPlan, Plan};
 use crate::route::Table;
 use crate::scope::{self, Kind};
 use crate::serialize::Outgoing;
-use crate::{failure, http, imports, interned, pipeline, solve};
+use crate::{failure, http, imports, interned, pipeline, providers, solve};
 
 /// Counts declarations. What was compiled at an earlier count is looked at again.
 ///
@@ -102,22 +101,31 @@ impl AsgiApp {
             connection.origin.set(compiled.get().router.bind(py).clone());
             return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine).await })));
         }
-        let failed = match compiled.get().dispatcher.get().table(py) {
-            Ok(table) => connection.table.hold(table).map(|_| None)?,
-            Err(error) => Some(error),
-        };
         failure::set_handlers(&connection, compiled.get().handlers.bind(py))?;
+        let table = compiled.get().dispatcher.get().table(py);
         connection.origin.set(compiled.into_any());
-        Ok(Awaitable::new(
-            connection,
-            Box::pin(async move {
+        let machine: Machine = match table {
+            Ok(table) => {
+                connection.table.hold(table)?;
+                Box::pin(async move {
+                    let py = machine.py();
+                    let compiled = machine.origin.held::<Compiled>(py)?;
+                    let table = machine.table.held(py)?;
+                    match guard(http::dispatch(&machine, &compiled.router, table)).await {
+                        Ok(()) => {}
+                        Err(error) => Box::pin(http::rescue(&machine, error, &compiled.errors)).await?,
+                    }
+                    Ok(py.None())
+                })
+            }
+            // A declaration that came late and is wrong: an error of the application, answered as one.
+            Err(error) => Box::pin(async move {
                 let py = machine.py();
-                let compiled = machine.origin.held::<Compiled>(py)?;
-                let table = failed.map_or_else(|| machine.table.held::<Table>(py), Err);
-                http::application(&machine, &compiled.router, table, &compiled.errors).await?;
+                http::rescue(&machine, error, &machine.origin.held::<Compiled>(py)?.errors).await?;
                 Ok(py.None())
             }),
-        ))
+        };
+        Ok(Awaitable::new(connection, machine))
     }
 }
 
@@ -140,7 +148,7 @@ impl Compiled {
     fn is_watched(&self, app: &Bound<'_, AsgiApp>, kind: Kind) -> PyResult<bool> {
         let py = app.py();
         let Some(told) = self.telemetry else { return Ok(false) };
-        if !told && !has_global_provider(py)? {
+        if !told && !providers::may_be_there(py)? {
             return Ok(false);
         }
         let watches = match kind {
@@ -149,53 +157,6 @@ impl Compiled {
         };
         watches.call1((app,))?.is_truthy()
     }
-}
-
-/// Whether OpenTelemetry may have a provider for the whole process.
-///
-/// Its own functions that tell are slow for something asked at every request, so the variables behind them are looked
-/// at; where one is not found, the answer is that there may be one, and telemetry asks properly.
-fn has_global_provider(py: Python<'_>) -> PyResult<bool> {
-    let modules = imports::modules(py)?.cast::<PyDict>()?;
-    if !modules.contains(interned::opentelemetry(py))? {
-        return Ok(false);
-    }
-    let traces = intern!(py, "opentelemetry.trace");
-    Ok(may_provide(modules, traces, intern!(py, "get_tracer_provider"), traces, intern!(py, "_TRACER_PROVIDER"))?
-        || may_provide(
-            modules,
-            intern!(py, "opentelemetry.metrics"),
-            intern!(py, "get_meter_provider"),
-            intern!(py, "opentelemetry.metrics._internal"),
-            intern!(py, "_METER_PROVIDER"),
-        )?
-        || may_provide(
-            modules,
-            intern!(py, "opentelemetry._logs"),
-            intern!(py, "get_logger_provider"),
-            intern!(py, "opentelemetry._logs._internal"),
-            intern!(py, "_LOGGER_PROVIDER"),
-        )?)
-}
-
-/// Whether one kind of provider is set, or the function that tells is not OpenTelemetry's own any more.
-fn may_provide(
-    modules: &Bound<'_, PyDict>,
-    public: &Bound<'_, PyString>,
-    getter: &Bound<'_, PyString>,
-    private: &Bound<'_, PyString>,
-    variable: &Bound<'_, PyString>,
-) -> PyResult<bool> {
-    let py = modules.py();
-    let Some(module) = modules.get_item(private)? else { return Ok(false) };
-    if module.getattr_opt(variable)?.is_none_or(|provider| !provider.is_none()) {
-        return Ok(true);
-    }
-    let Some(public) = modules.get_item(public)? else { return Ok(false) };
-    let Some(getter) = public.getattr_opt(getter)? else { return Ok(true) };
-    let globals = getter.getattr_opt(intern!(py, "__globals__"))?;
-    let own = module.getattr(intern!(py, "__dict__"))?;
-    Ok(!globals.is_some_and(|globals| globals.is(&own)))
 }
 
 /// Lets telemetry serve a connection, around the application.

@@ -42,7 +42,7 @@ pub async fn run<'c>(
     arguments: Vec<Bound<'c, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     if let Some(limit) = &node.limit {
-        return limited(connection, node, arguments, limit).await;
+        return Box::pin(limited(connection, node, arguments, limit)).await;
     }
     unlimited(connection, node, arguments).await
 }

@@ -14,13 +14,34 @@ use crate::route::{Entry, Match, Table};
 use crate::serialize::Outgoing;
 use crate::{failure, imports, interned, pipeline, scope, send, solve, websocket};
 
+/// Who answers a request, once it is known.
+enum Way<'c> {
+    /// A native route, by its plan.
+    Plan(&'c Plan),
+    /// A route that answers as plain ASGI.
+    Route(&'c Py<PyAny>),
+    /// A redirect to the path with or without its last slash.
+    Redirect(Bound<'c, PyAny>),
+    /// No route that was declared.
+    Nobody,
+}
+
 /// Finds the route that answers and lets it.
 ///
 /// Source: Starlette's `Router.app` with FastAPI's additions: the first full match, else the first partial one, else a
 /// redirect to the path with or without its last slash, else routes of low priority, else the default.
 pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table) -> PyResult<()> {
-    let py = connection.py();
-    let scope = connection.scope();
+    match route(connection, router, table)? {
+        Way::Plan(plan) => serve(connection, plan).await,
+        Way::Route(route) => handed_over(connection, route).await,
+        Way::Redirect(response) => Box::pin(send::response(connection, response)).await,
+        Way::Nobody => Box::pin(unmatched(connection, table)).await,
+    }
+}
+
+/// Matches the path and the method, and puts into the scope what the route brings.
+fn route<'c>(connection: &'c Connection, router: &Py<PyAny>, table: &'c Table) -> PyResult<Way<'c>> {
+    let (py, scope) = (connection.py(), connection.scope());
     if !scope.contains(interned::router(py))? {
         scope.set_item(interned::router(py), router)?;
     }
@@ -28,10 +49,9 @@ pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table
         form_limits.bind(py).call1((scope,))?;
     }
     let (path, start) = scope::route_path(connection)?;
-    let path = match path.to_cow() {
-        Ok(path) => path,
+    let Ok(path) = path.to_cow() else {
         // A path with lone surrogates is none that a route can have.
-        Err(_) => return default(connection, table).await,
+        return Ok(Way::Nobody);
     };
     let method = match connection.websocket {
         true => None,
@@ -39,46 +59,33 @@ pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table
     };
     // A method with lone surrogates is none that a route allows.
     let method = method.as_ref().map(|method| method.to_string_lossy()).unwrap_or_default();
-    match table.route(connection, &path[start..], &method, connection.websocket)? {
-        Match::Full(index, found) => {
-            let Some(entry) = table.entries.get(index) else { return default(connection, table).await };
-            if entry.opaque {
-                return opaque(connection, table, index, found).await;
-            }
-            enter(connection, entry, found)?;
-            if connection.enclosed && scope.contains(interned::telemetry(py))? {
-                report_route(connection, entry, entry.is_mount)?;
-                return handed_over(connection, &entry.route).await;
-            }
-            serve(connection, connection.plan.hold(entry.plan.get(py)?)?).await
-        }
-        Match::Partial(index, found) => {
-            let Some(entry) = table.entries.get(index) else { return default(connection, table).await };
-            if entry.opaque {
-                return opaque(connection, table, index, found).await;
-            }
-            enter(connection, entry, found)?;
-            report_route(connection, entry, entry.is_mount)?;
-            handed_over(connection, &entry.route).await
-        }
+    let (index, found, full) = match table.route(connection, &path[start..], &method, connection.websocket)? {
+        Match::Full(index, found) => (index, found, true),
+        Match::Partial(index, found) => (index, found, false),
         Match::None => {
             if !connection.websocket
                 && table.redirect_slashes
                 && &path[start..] != "/"
                 && let Some(target) = redirect_target(connection, table, &path, start, &method)?
             {
-                let response = imports::redirect(py)?.call1((target,))?;
-                return send::response(connection, response).await;
+                return Ok(Way::Redirect(imports::redirect(py)?.call1((target,))?));
             }
-            if let Some(low_priority) = &table.low_priority {
-                let waiting = low_priority.bind(py).call1((scope, connection.receive(), connection.send()))?;
-                if wait(connection.channel(), waiting).await?.is_truthy(py)? {
-                    return Ok(());
-                }
-            }
-            default(connection, table).await
+            return Ok(Way::Nobody);
         }
+    };
+    let Some(entry) = table.entries.get(index) else { return Ok(Way::Nobody) };
+    if entry.opaque {
+        enter_opaque(connection, table, entry, found)?;
+        return Ok(Way::Route(&entry.route));
     }
+    enter(connection, entry, found)?;
+    // Telemetry watches through the functions that stand where FastAPI's own do.
+    let watched = connection.enclosed && scope.contains(interned::telemetry(py))?;
+    if full && !watched {
+        return Ok(Way::Plan(connection.plan.hold(entry.plan.get(py)?)?));
+    }
+    report_route(connection, entry, entry.is_mount)?;
+    Ok(Way::Route(&entry.route))
 }
 
 /// Puts into the scope what a matched route brings.
@@ -111,13 +118,9 @@ fn fastapi_scope(connection: &Connection) -> PyResult<Bound<'_, PyDict>> {
     Ok(own)
 }
 
-/// Calls a route that answers as plain ASGI.
-async fn opaque(connection: &Connection, table: &Table, index: usize, child: Py<PyDict>) -> PyResult<()> {
-    let py = connection.py();
-    let Some(entry) = table.entries.get(index) else {
-        return Ok(());
-    };
-    let scope = connection.scope();
+/// Puts into the scope what a route brings that is asked and called as plain ASGI.
+fn enter_opaque(connection: &Connection, table: &Table, entry: &Entry, child: Py<PyDict>) -> PyResult<()> {
+    let (py, scope) = (connection.py(), connection.scope());
     if table.marks_route {
         scope.set_item(interned::route(py), &entry.route)?;
     }
@@ -131,9 +134,7 @@ async fn opaque(connection: &Connection, table: &Table, index: usize, child: Py<
         scope.set_item(key, value)?;
     }
     set_context(connection, entry.context.as_ref())?;
-    report_route(connection, entry, entry.is_mount)?;
-    drop(child);
-    handed_over(connection, &entry.route).await
+    report_route(connection, entry, entry.is_mount)
 }
 
 /// Tells telemetry, where it watches this connection, which route was taken.
@@ -170,11 +171,19 @@ async fn handed_over(connection: &Connection, route: &Py<PyAny>) -> PyResult<()>
     Ok(())
 }
 
-async fn default(connection: &Connection, table: &Table) -> PyResult<()> {
+/// Answers what no route does: routes of low priority first, then the router's default.
+async fn unmatched(connection: &Connection, table: &Table) -> PyResult<()> {
+    let py = connection.py();
+    if let Some(low_priority) = &table.low_priority {
+        let arguments = (connection.scope(), connection.receive(), connection.send());
+        let waiting = low_priority.bind(py).call1(arguments)?;
+        if wait(connection.channel(), waiting).await?.is_truthy(py)? {
+            return Ok(());
+        }
+    }
     let Some(default) = &table.default else {
         return failure::not_found(connection).await;
     };
-    let py = connection.py();
     let waiting = default.bind(py).call1((connection.scope(), connection.receive(), connection.send()))?;
     wait(connection.channel(), waiting).await?;
     Ok(())
@@ -210,10 +219,18 @@ fn redirect_target<'c>(
 /// Carries out a native route: the plan, the response, clean-up, exception handlers.
 async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let served = if connection.websocket {
-        guard(websocket::converse(connection, plan)).await
+        Box::pin(guard(websocket::converse(connection, plan))).await
     } else {
         guard(answer(connection, plan)).await
     };
+    if served.is_ok() && connection.vault.borrow().closing.is_none() {
+        return served;
+    }
+    Box::pin(settle(connection, served)).await
+}
+
+/// Lets exception handlers answer and closes files, as far as there is need of either.
+async fn settle(connection: &Connection, served: PyResult<()>) -> PyResult<()> {
     let handled = match served {
         Ok(()) => Ok(()),
         Err(error) => failure::handle(connection, error).await,
@@ -285,24 +302,17 @@ async fn deliver(connection: &Connection, outgoing: Outgoing) -> PyResult<()> {
     }
 }
 
-/// The whole of a request to an application without middleware of the user's: exception handlers around the router,
-/// the 500 around those.
-pub async fn application(
-    connection: &Connection,
-    router: &Py<PyAny>,
-    table: PyResult<&Table>,
-    errors: &Py<PyAny>,
-) -> PyResult<()> {
-    let py = connection.py();
-    let mut result = match table {
-        Ok(table) => guard(dispatch(connection, router, table)).await,
-        // A declaration that came late and is wrong: an error of the application, answered as one.
-        Err(error) => Err(error),
-    };
-    if let Err(error) = result {
-        result = guard(failure::handle(connection, error)).await;
+/// Answers an exception that the route's own handling left: by an exception handler, else with a 500.
+pub async fn rescue(connection: &Connection, error: PyErr, errors: &Py<PyAny>) -> PyResult<()> {
+    match guard(failure::handle(connection, error)).await {
+        Ok(()) => Ok(()),
+        Err(error) => unhandled(connection, error, errors).await,
     }
-    let Err(error) = result else { return Ok(()) };
+}
+
+/// Answers an exception that no handler was registered for with a 500, and gives it back.
+async fn unhandled(connection: &Connection, error: PyErr, errors: &Py<PyAny>) -> PyResult<()> {
+    let py = connection.py();
     if !connection.websocket && error.value(py).is_instance(imports::client_disconnect(py)?)? {
         // The client has left: there is nobody to answer, and nothing that the application did wrong.
         return Ok(());

@@ -10,6 +10,7 @@ mod interned;
 pub mod json;
 mod message;
 mod plan;
+mod providers;
 // 2. Stages: none knows another.
 mod call;
 mod extract;

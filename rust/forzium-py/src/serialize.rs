@@ -5,7 +5,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::awaitable::{Held, wait};
 use crate::connection::Connection;
@@ -33,7 +33,7 @@ pub async fn finish(connection: &Connection, plan: &Plan, value: Py<PyAny>) -> P
     let py = connection.py();
     let answer = &plan.answer;
     let value = value.into_bound(py);
-    if value.is_instance(imports::response(py)?)? {
+    if !is_plain_data(&value) && value.is_instance(imports::response(py)?)? {
         if let Some(tasks) = connection.vault.borrow().background.as_ref()
             && value.getattr(interned::background(py))?.is_none()
         {
@@ -82,6 +82,11 @@ pub async fn finish(connection: &Connection, plan: &Plan, value: Py<PyAny>) -> P
     Ok(Outgoing::Written { status, headers: headers.unbind(), body: body.unbind() })
 }
 
+/// Whether a value is of a class of Python's own that is returned all the time, and so no response for certain.
+fn is_plain_data(value: &Bound<'_, PyAny>) -> bool {
+    value.is_exact_instance_of::<PyDict>() || value.is_exact_instance_of::<PyList>() || value.is_none()
+}
+
 fn bodiless_headers(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     PyList::new(py, [(message::content_type_name(py), message::json_media_type(py))])
 }
@@ -128,7 +133,7 @@ async fn validated<'c>(
         value = kept.get();
         result
     } else {
-        let options = pyo3::types::PyDict::new(py);
+        let options = PyDict::new(py);
         options.set_item(interned::from_attributes(py), true)?;
         validate.call((&value,), Some(&options))
     };

@@ -102,6 +102,10 @@ pub async fn unwind(connection: &Connection, lifetime: Lifetime, failure: Option
     if empty {
         return failure;
     }
+    Box::pin(unwound(connection, lifetime, failure)).await
+}
+
+async fn unwound(connection: &Connection, lifetime: Lifetime, failure: Option<PyErr>) -> Option<PyErr> {
     let mut failure = failure.map(|error| connection.keep_error(error));
     loop {
         let exit = {

@@ -91,7 +91,7 @@ pub async fn response(connection: &Connection, response: Bound<'_, PyAny>) -> Py
     }
     if !connection.websocket && stream::is_stream(&response)? {
         let response = connection.keep(response);
-        stream::stream(connection, &response).await?;
+        Box::pin(stream::stream(connection, &response)).await?;
         let tasks = response.get().getattr(interned::background(py))?;
         drop(response);
         return if tasks.is_none() { Ok(()) } else { background(connection, tasks).await };
