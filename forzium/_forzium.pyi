@@ -5,27 +5,34 @@ Nothing here is for users of forzium but through the modules that re-export it (
 
 from collections.abc import Awaitable as _Awaitable
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
-from typing import Any, final
+from typing import Any, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
+
+from forzium.websockets import WebSocketState
 
 __all__ = [
     "AsgiApp",
     "Awaitable",
     "Dispatcher",
+    "Exchange",
     "Exits",
     "Handler",
+    "Method",
     "Plan",
     "Sender",
+    "Socket",
     "Table",
     "declared",
     "dumps",
     "loads",
+    "native",
     "parse_cookies",
     "parse_query",
     "solve_values",
 ]
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], _Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], _Awaitable[None]]
@@ -48,6 +55,44 @@ class Awaitable(Coroutine[Any, Any, Any]):
     def send(self, value: Any) -> Any: ...
     def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any: ...
     def close(self) -> None: ...
+
+@final
+class Exchange(Coroutine[Any, Any, Any]):
+    """A call of a method of `WebSocket`, under way, with the interface of a coroutine (PEP 492)."""
+
+    @property
+    def cr_await(self) -> Any: ...
+    @property
+    def cr_frame(self) -> None: ...
+    @property
+    def cr_running(self) -> bool: ...
+    @property
+    def cr_suspended(self) -> bool: ...
+    @property
+    def __qualname__(self) -> str: ...
+    def __await__(self) -> Exchange: ...
+    def __iter__(self) -> Exchange: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any) -> Any: ...
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any: ...
+    def close(self) -> None: ...
+
+@final
+class Method:
+    """What stands in `WebSocket` for a coroutine function, and looks like it. Made by `native`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Exchange: ...
+    def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
+
+@disjoint_base
+class Socket:
+    """The base of `WebSocket`: the host's callables, and how far the client and the application have come."""
+
+    _receive: _Receive
+    _send: _Send
+    client_state: WebSocketState
+    application_state: WebSocketState
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
 
 @disjoint_base
 class AsgiApp:
@@ -161,6 +206,13 @@ def parse_cookies(header: str, /) -> dict[str, str]:
 
 def loads(data: bytes | bytearray | memoryview | str, /) -> Any:
     """Return the value that `json.loads` returns. See `forzium.json`."""
+
+def native(function: _F, /) -> _F:
+    """Make a method of `WebSocket` of a coroutine function that declares it; its body is never run.
+
+    Raises:
+        TypeError: A name that is none of them.
+    """
 
 def dumps(obj: Any, /, *, default: Callable[[Any], Any] | None = None) -> bytes:
     """Return `obj` as JSON text in UTF-8, without spaces. See `forzium.json`."""

@@ -14,10 +14,10 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from forzium._forzium import Socket, native
 from forzium.exceptions import StarletteWebSocketException
-from forzium.json import loads
 from forzium.requests import HTTPConnection, StateT
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ MAX_CLOSE_REASON = 123
 """Bytes of a close reason: a control frame holds 125, the code takes two of them (RFC 6455, 5.5)."""
 
 _UNSUPPORTED_DATA = 1003
-_NO_STATUS_RECEIVED = 1005
-_ABNORMAL_CLOSURE = 1006
 
 _write_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -47,12 +45,6 @@ class WebSocketState(enum.Enum):
     CONNECTED = 1
     DISCONNECTED = 2
     RESPONSE = 3
-
-
-_CONNECTING = WebSocketState.CONNECTING
-_CONNECTED = WebSocketState.CONNECTED
-_DISCONNECTED = WebSocketState.DISCONNECTED
-_RESPONSE = WebSocketState.RESPONSE
 
 
 class WebSocketDisconnect(Exception):
@@ -79,8 +71,12 @@ class _UnexpectedData(StarletteWebSocketException, KeyError):
         super().__init__(code=_UNSUPPORTED_DATA, reason=f"Expected {expected} data")
 
 
-class WebSocket(HTTPConnection[StateT]):
+class WebSocket(Socket, HTTPConnection[StateT]):
     """A WebSocket connection.
+
+    The methods that wait for a message or send one are declared here and carried out by the core; what they give is
+    awaited, and may be made a task of, as a coroutine. `receive` and `send` may be overridden: the other methods go
+    through them.
 
     Args:
         scope: An ASGI scope of type ``websocket``.
@@ -93,9 +89,8 @@ class WebSocket(HTTPConnection[StateT]):
         assert scope["type"] == "websocket"
         self._receive = receive
         self._send = send
-        self.client_state = _CONNECTING
-        self.application_state = _CONNECTING
 
+    @native
     async def receive(self) -> Message:
         """Receive one ASGI message.
 
@@ -103,25 +98,9 @@ class WebSocket(HTTPConnection[StateT]):
             RuntimeError: the server sent a message that does not belong here.
             WebSocketDisconnected: the client's disconnect was received before.
         """
-        state = self.client_state
-        if state is _CONNECTED:
-            message = await self._receive()
-            kind = message["type"]
-            if kind != "websocket.receive":
-                if kind != "websocket.disconnect":
-                    expected = 'Expected ASGI message "websocket.receive" or "websocket.disconnect"'
-                    raise RuntimeError(f"{expected}, but got {kind!r}")
-                self.client_state = _DISCONNECTED
-            return message
-        if state is _CONNECTING:
-            message = await self._receive()
-            kind = message["type"]
-            if kind != "websocket.connect":
-                raise RuntimeError(f'Expected ASGI message "websocket.connect", but got {kind!r}')
-            self.client_state = _CONNECTED
-            return message
-        raise WebSocketDisconnected('Cannot call "receive" once a disconnect message has been received.')
+        raise NotImplementedError
 
+    @native
     async def send(self, message: Message) -> None:
         """Send one ASGI message.
 
@@ -131,40 +110,9 @@ class WebSocket(HTTPConnection[StateT]):
             WebSocketDisconnect: the client has left.
             WebSocketDisconnected: the application has closed the connection before.
         """
-        state = self.application_state
-        kind = message["type"]
-        if state is _CONNECTED:
-            if kind == "websocket.close":
-                message = _checked_close(message)
-                self.application_state = _DISCONNECTED
-            elif kind != "websocket.send":
-                raise RuntimeError(f'Expected ASGI message "websocket.send" or "websocket.close", but got {kind!r}')
-            try:
-                await self._send(message)
-            except OSError:
-                self.application_state = _DISCONNECTED
-                raise WebSocketDisconnect(code=_ABNORMAL_CLOSURE)
-        elif state is _CONNECTING:
-            if kind == "websocket.accept":
-                self.application_state = _CONNECTED
-            elif kind == "websocket.close":
-                message = _checked_close(message)
-                self.application_state = _DISCONNECTED
-            elif kind == "websocket.http.response.start":
-                self.application_state = _RESPONSE
-            else:
-                expected = '"websocket.accept", "websocket.close" or "websocket.http.response.start"'
-                raise RuntimeError(f"Expected ASGI message {expected}, but got {kind!r}")
-            await self._send(message)
-        elif state is _RESPONSE:
-            if kind != "websocket.http.response.body":
-                raise RuntimeError(f'Expected ASGI message "websocket.http.response.body", but got {kind!r}')
-            if not message.get("more_body", False):
-                self.application_state = _DISCONNECTED
-            await self._send(message)
-        else:
-            raise WebSocketDisconnected('Cannot call "send" once a close message has been sent.')
+        raise NotImplementedError
 
+    @native
     async def accept(
         self, subprotocol: str | None = None, headers: Iterable[tuple[bytes, bytes]] | None = None
     ) -> None:
@@ -174,25 +122,9 @@ class WebSocket(HTTPConnection[StateT]):
             subprotocol: One of those the client offered. Default is none.
             headers: Headers of the answer to the handshake. Default is none.
         """
-        if self.client_state is _CONNECTING:
-            await self.receive()
-        await self.send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers or []})
+        raise NotImplementedError
 
-    def _raise_on_disconnect(self, message: Message) -> None:
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", _NO_STATUS_RECEIVED), message.get("reason"))
-
-    def _require_accepted(self) -> None:
-        if self.application_state is not _CONNECTED:
-            raise WebSocketDisconnected('WebSocket is not connected. Need to call "accept" first.')
-
-    def _data(self, message: Message, key: str) -> Any:
-        self._raise_on_disconnect(message)
-        data = message.get(key)
-        if data is None:
-            raise _UnexpectedData("text" if key == "text" else "binary")
-        return data
-
+    @native
     async def receive_text(self) -> str:
         """Receive text.
 
@@ -201,14 +133,14 @@ class WebSocket(HTTPConnection[StateT]):
             WebSocketDisconnected: the connection was not accepted.
             StarletteWebSocketException: (code 1003) the client sent bytes.
         """
-        self._require_accepted()
-        return cast(str, self._data(await self.receive(), "text"))
+        raise NotImplementedError
 
+    @native
     async def receive_bytes(self) -> bytes:
         """Receive bytes; raises as `receive_text` does."""
-        self._require_accepted()
-        return cast(bytes, self._data(await self.receive(), "bytes"))
+        raise NotImplementedError
 
+    @native
     async def receive_json(self, mode: str = "text") -> Any:
         """Receive a JSON value, as text or (``mode="binary"``) as bytes; raises as `receive_text` does.
 
@@ -216,12 +148,7 @@ class WebSocket(HTTPConnection[StateT]):
             RuntimeError: another mode.
             json.JSONDecodeError: the client sent no JSON.
         """
-        if mode not in ("text", "binary"):
-            raise RuntimeError('The "mode" argument should be "text" or "binary".')
-        self._require_accepted()
-        if mode == "text":
-            return loads(self._data(await self.receive(), "text"))
-        return loads(self._data(await self.receive(), "bytes").decode("utf-8"))
+        raise NotImplementedError
 
     async def iter_text(self) -> AsyncIterator[str]:
         """Iterate over texts until the client leaves."""
@@ -247,28 +174,26 @@ class WebSocket(HTTPConnection[StateT]):
         except WebSocketDisconnect:
             pass
 
+    @native
     async def send_text(self, data: str) -> None:
         """Send text."""
-        await self.send({"type": "websocket.send", "text": data})
+        raise NotImplementedError
 
+    @native
     async def send_bytes(self, data: bytes) -> None:
         """Send bytes."""
-        await self.send({"type": "websocket.send", "bytes": data})
+        raise NotImplementedError
 
+    @native
     async def send_json(self, data: Any, mode: str = "text") -> None:
         """Send a JSON value, as text or (``mode="binary"``) as bytes.
 
         Raises:
             RuntimeError: another mode.
         """
-        if mode not in ("text", "binary"):
-            raise RuntimeError('The "mode" argument should be "text" or "binary".')
-        text = _write_json(data)
-        if mode == "text":
-            await self.send({"type": "websocket.send", "text": text})
-        else:
-            await self.send({"type": "websocket.send", "bytes": text.encode("utf-8")})
+        raise NotImplementedError
 
+    @native
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
         """Close the connection; before it is accepted this rejects it with status 403.
 
@@ -280,7 +205,7 @@ class WebSocket(HTTPConnection[StateT]):
             ValueError: another code.
             TypeError: a reason that is no text.
         """
-        await self.send({"type": "websocket.close", "code": code, "reason": reason or ""})
+        raise NotImplementedError
 
     async def send_denial_response(self, response: Response) -> None:
         """Answer the handshake with a response instead of accepting it.

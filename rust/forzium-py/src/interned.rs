@@ -47,6 +47,7 @@ names! {
     root_path = "root_path",
     route = "route",
     router = "router",
+    send = "send",
     status = "status",
     status_code = "status_code",
     telemetry = "fastapi.telemetry",

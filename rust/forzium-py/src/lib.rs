@@ -26,6 +26,7 @@ mod pipeline;
 mod websocket;
 // 4. What Python calls.
 mod app;
+mod socket;
 mod text;
 
 use pyo3::prelude::*;
@@ -46,5 +47,12 @@ mod _forzium {
     #[pymodule_export]
     use super::send::Sender;
     #[pymodule_export]
+    use super::socket::{Exchange, Method, Socket, native};
+    #[pymodule_export]
     use super::text::{parse_cookies, parse_query};
+
+    #[pymodule_init]
+    fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {
+        super::socket::set_up(super::Bound::py(module))
+    }
 }

@@ -29,7 +29,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyTraceback, PyTuple, PyType};
 
 pub use shared::Shared;
-pub use wait::{attached, guard, next_step, steps_of, wait, wait_noted};
+pub use wait::{Driven, attached, guard, iterator_of, next_step, send_in, steps_of, throw_in, wait, wait_noted};
 
 /// What the driver of an awaitable put in.
 enum Resume {
@@ -153,14 +153,26 @@ enum Step {
     Return(Py<PyAny>),
 }
 
-fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
+/// The exception by which an iterator gives its result.
+pub fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
     if value.is_none(py) { PyStopIteration::new_err(()) } else { PyStopIteration::new_err((value,)) }
 }
 
-/// The exception that `throw` is to raise, of its old forms `(type, value)`, too.
+/// The exception that `throw` is to raise, of its old forms `(type, value, traceback)`, too.
 ///
 /// Errors: `TypeError` where it is none, and then nothing is thrown.
-fn thrown(typ: &Bound<'_, PyAny>, val: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
+pub fn thrown(typ: &Bound<'_, PyAny>, val: Option<Bound<'_, PyAny>>, tb: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
+    let error = raised(typ, val)?;
+    if let Some(tb) = tb {
+        if !tb.is_instance_of::<PyTraceback>() {
+            return Err(PyTypeError::new_err("throw() third argument must be a traceback object"));
+        }
+        error.value(typ.py()).setattr("__traceback__", tb)?;
+    }
+    Ok(error)
+}
+
+fn raised(typ: &Bound<'_, PyAny>, val: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
     if typ.is_instance_of::<PyBaseException>() {
         return match val {
             None => Ok(PyErr::from_value(typ.clone())),
@@ -230,14 +242,7 @@ impl Awaitable {
         val: Option<Bound<'_, PyAny>>,
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let error = thrown(&typ, val)?;
-        if let Some(tb) = tb {
-            if !tb.is_instance_of::<PyTraceback>() {
-                return Err(PyTypeError::new_err("throw() third argument must be a traceback object"));
-            }
-            error.value(py).setattr("__traceback__", tb)?;
-        }
-        self.throw_in(py, error)
+        self.throw_in(py, thrown(&typ, val, tb)?)
     }
 
     /// Ends the work by raising `GeneratorExit` at the point of waiting, as `coroutine.close` does.

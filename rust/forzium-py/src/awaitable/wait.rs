@@ -148,13 +148,14 @@ pub fn next_step<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny
     iterator.call_method0(interned::anext(iterator.py()))
 }
 
-enum Driven {
+/// What resuming an iterator came to.
+pub enum Driven {
     Yielded(Py<PyAny>),
     Returned(Py<PyAny>),
 }
 
 /// The iterator behind an awaitable (PEP 492): a coroutine is its own.
-fn iterator_of(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+pub fn iterator_of(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let object = awaitable.as_ptr();
     // SAFETY: the type check reads the type of a live object.
     if unsafe { ffi::PyCoro_CheckExact(object) } != 0 {
@@ -182,7 +183,7 @@ fn iterator_of(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// Resumes the iterator with a value, `None` unless given.
-fn send_in(iterator: &Bound<'_, PyAny>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
+pub fn send_in(iterator: &Bound<'_, PyAny>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
     let py = iterator.py();
     let value = value.unwrap_or_else(|| py.None());
     let mut result = std::ptr::null_mut();
@@ -199,7 +200,7 @@ fn send_in(iterator: &Bound<'_, PyAny>, value: Option<Py<PyAny>>) -> PyResult<Dr
 }
 
 /// Resumes the iterator by raising an exception in it.
-fn throw_in(iterator: &Bound<'_, PyAny>, error: PyErr) -> PyResult<Driven> {
+pub fn throw_in(iterator: &Bound<'_, PyAny>, error: PyErr) -> PyResult<Driven> {
     let py = iterator.py();
     if error.is_instance_of::<PyGeneratorExit>(py) {
         // As `await` does: close what is being waited for, then go on with the exit.

@@ -1,0 +1,297 @@
+//! What stands in the class `WebSocket` for a coroutine function.
+//!
+//! To Python it looks like the function it was made of, by signature, annotations and flags, so that `inspect`, mocks with
+//! a specification and type hints see a coroutine function. Called, it gives an [`Exchange`] and runs no Python code.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use pyo3::PyTraverseError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::type_object::PyTypeInfo;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+
+use super::Socket;
+use super::exchange::{Exchange, What};
+use crate::awaitable::Driven;
+use crate::imports;
+
+/// `inspect.CO_COROUTINE` functions that [`native`] knows, with the names of their parameters.
+const METHODS: [(What, &[&str]); 10] = [
+    (What::Receive, &[]),
+    (What::Send, &["message"]),
+    (What::Accept, &["subprotocol", "headers"]),
+    (What::ReceiveText, &[]),
+    (What::ReceiveBytes, &[]),
+    (What::ReceiveJson, &["mode"]),
+    (What::SendText, &["data"]),
+    (What::SendBytes, &["data"]),
+    (What::SendJson, &["data", "mode"]),
+    (What::Close, &["code", "reason"]),
+];
+
+/// How many of the parameters have no default.
+fn required(what: What) -> usize {
+    usize::from(matches!(what, What::Send | What::SendText | What::SendBytes | What::SendJson))
+}
+
+/// A method of a WebSocket.
+#[pyclass(module = "forzium._forzium", frozen, immutable_type, weakref)]
+pub struct Method {
+    /// Where CPython looks for it: see [`set_up`].
+    vectorcall: ffi::vectorcallfunc,
+    what: What,
+    parameters: &'static [&'static str],
+    /// The function that says how it looks.
+    declared: Py<PyAny>,
+}
+
+/// Makes a method of `WebSocket` of a coroutine function that declares it; its body is never run.
+///
+/// Raises `TypeError` for a name that is none of them.
+#[pyfunction]
+#[pyo3(signature = (function, /))]
+pub fn native(function: Bound<'_, PyAny>) -> PyResult<Method> {
+    let name: String = function.getattr("__name__")?.extract()?;
+    let Some((what, parameters)) = METHODS.into_iter().find(|(what, _)| what.name() == name) else {
+        return Err(PyTypeError::new_err(format!("expected a method of WebSocket, but found {name}")));
+    };
+    Ok(Method { vectorcall, what, parameters, declared: function.unbind() })
+}
+
+#[pymethods]
+impl Method {
+    fn __get__<'py>(
+        slf: Bound<'py, Self>,
+        instance: Option<Bound<'py, PyAny>>,
+        _owner: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match instance {
+            None => Ok(slf.into_any()),
+            Some(instance) => imports::method_type(slf.py())?.call1((slf, instance)),
+        }
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let kwargs = kwargs.map_or(ptr::null_mut(), |kwargs| kwargs.as_ptr());
+        // SAFETY: all are live objects, of the types asked for; `slf` supports the protocol since `set_up`; the call
+        // returns a new reference, or null with an exception set.
+        unsafe { Bound::from_owned_ptr_or_err(slf.py(), ffi::PyVectorcall_Call(slf.as_ptr(), args.as_ptr(), kwargs)) }
+    }
+
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        self.declared.bind(py).getattr(name)
+    }
+
+    #[getter(__doc__)]
+    fn doc<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.declared.bind(py).getattr("__doc__")
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.declared.bind(py).repr()?.to_string())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.declared)
+    }
+}
+
+/// The arguments of a call: the socket, then at most two.
+struct Arguments<'py> {
+    socket: Bound<'py, Socket>,
+    values: [Option<Bound<'py, PyAny>>; 2],
+}
+
+impl Method {
+    /// Sorts out the arguments of a call; none where they do not fit.
+    fn bound<'py>(
+        &self,
+        py: Python<'py>,
+        arguments: &[*mut ffi::PyObject],
+        keywords: &[*mut ffi::PyObject],
+        names: Option<&Bound<'py, PyTuple>>,
+    ) -> PyResult<Option<Arguments<'py>>> {
+        let Some((&socket, positional)) = arguments.split_first() else { return Ok(None) };
+        // SAFETY: the arguments of a call are live objects for as long as it lasts.
+        let of = |object: *mut ffi::PyObject| unsafe { Bound::from_borrowed_ptr(py, object) };
+        if positional.len() > self.parameters.len() {
+            return Ok(None);
+        }
+        let mut values = [None, None];
+        for (value, &object) in values.iter_mut().zip(positional) {
+            *value = Some(of(object));
+        }
+        if let Some(names) = names {
+            for (name, &object) in names.iter().zip(keywords) {
+                let name = name.cast::<PyString>()?.to_str()?;
+                let at = self.parameters.iter().position(|parameter| *parameter == name);
+                match at.and_then(|at| values.get_mut(at)) {
+                    Some(value) if value.is_none() => *value = Some(of(object)),
+                    _ => return Ok(None),
+                }
+            }
+        }
+        if values.iter().take(required(self.what)).any(Option::is_none) {
+            return Ok(None);
+        }
+        Ok(Some(Arguments { socket: of(socket).cast_into()?, values }))
+    }
+}
+
+/// Calls a [`Method`] (PEP 590).
+unsafe extern "C" fn vectorcall(
+    callable: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: usize,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    Python::attach(|py| {
+        // SAFETY:
+        // - Only a `Method` holds this function, so `callable` is one, and live for the call.
+        // - `names` is null or a live tuple of as many names as there are arguments after the first `positional`.
+        // - `arguments` points to all of them; where there is none it may be null, and no slice is made of it.
+        let (callable, names, positional, keywords) = unsafe {
+            let names = Bound::from_borrowed_ptr_or_opt(py, names);
+            let positional = ffi::PyVectorcall_NARGS(count) as usize;
+            let keywords = names.as_ref().map_or(0, |names| ffi::PyTuple_GET_SIZE(names.as_ptr()) as usize);
+            let all = match positional + keywords {
+                0 => &[],
+                total => std::slice::from_raw_parts(arguments, total),
+            };
+            let (positional, keywords) = all.split_at_unchecked(positional);
+            (Bound::from_borrowed_ptr(py, callable), names, positional, keywords)
+        };
+        let made = catch_unwind(AssertUnwindSafe(|| -> PyResult<Option<Bound<'_, PyAny>>> {
+            let method = callable.cast_exact::<Method>()?.get();
+            let names = names.as_ref().map(|names| names.cast::<PyTuple>()).transpose()?;
+            let Some(Arguments { socket, values: [first, second] }) = method.bound(py, positional, keywords, names)?
+            else {
+                return Ok(None);
+            };
+            let (first, second) = (first.map(Bound::unbind), second.map(Bound::unbind));
+            Ok(Some(Exchange::begun(socket, method.what, first, second)?.into_any()))
+        }));
+        match made {
+            Ok(Ok(Some(exchange))) => exchange.into_ptr(),
+            // The arguments do not fit: the function that declares the method says how, in Python's words.
+            Ok(Ok(None)) => match callable.cast_exact::<Method>() {
+                // SAFETY: as above; what this function was given is given on.
+                Ok(method) => unsafe {
+                    let declared = method.get().declared.as_ptr();
+                    ffi::PyObject_Vectorcall(declared, arguments, count, names.map_or(ptr::null_mut(), |n| n.as_ptr()))
+                },
+                Err(error) => failed(py, error.into()),
+            },
+            Ok(Err(error)) => failed(py, error),
+            Err(_) => failed(py, PyRuntimeError::new_err("internal error in forzium, please report it")),
+        }
+    })
+}
+
+fn failed(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
+    error.restore(py);
+    ptr::null_mut()
+}
+
+/// Resumes an [`Exchange`] without the exception that says that an iterator has ended (`PyAsyncMethods.am_send`).
+unsafe extern "C" fn am_send(
+    object: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    Python::attach(|py| {
+        // SAFETY: the slot is that of `Exchange` alone; `object` and `value` are live for the call.
+        let (exchange, value) =
+            unsafe { (Bound::from_borrowed_ptr(py, object), Bound::from_borrowed_ptr_or_opt(py, value)) };
+        let value = value.filter(|value| !value.is_none()).map(Bound::unbind);
+        let driven = catch_unwind(AssertUnwindSafe(|| Exchange::resume(exchange.cast_exact::<Exchange>()?, value)));
+        let driven =
+            driven.unwrap_or_else(|_| Err(PyRuntimeError::new_err("internal error in forzium, please report it")));
+        let (kind, given) = match driven {
+            Ok(Driven::Returned(value)) => (ffi::PySendResult::PYGEN_RETURN, value.into_ptr()),
+            Ok(Driven::Yielded(value)) => (ffi::PySendResult::PYGEN_NEXT, value.into_ptr()),
+            Err(error) => (ffi::PySendResult::PYGEN_ERROR, failed(py, error)),
+        };
+        // SAFETY: the caller hands a place to write one pointer to.
+        unsafe { *result = given };
+        kind
+    })
+}
+
+/// Fills in the slots of the two types that `#[pyclass]` has no word for. Called once, when the module is made.
+pub fn set_up(py: Python<'_>) -> PyResult<()> {
+    const HAVE_AM_SEND: std::ffi::c_ulong = 1 << 21; // Py_TPFLAGS_HAVE_AM_SEND
+    let probe = Bound::new(py, Method { vectorcall, what: What::Receive, parameters: &[], declared: py.None() })?;
+    let offset = ptr::from_ref(&probe.get().vectorcall) as usize - probe.as_ptr() as usize;
+    let (method, exchange) = (Method::type_object_raw(py), Exchange::type_object_raw(py));
+    // SAFETY:
+    // - Both are types of this module, complete, not shared with anybody yet and changed with the lock held. They cannot
+    //   be subclassed, so that no other type has copied their slots.
+    // - At `offset` every `Method` has a `vectorcallfunc`: the layout of a class is the same for all its instances.
+    // - A type made from a specification has room for `PyAsyncMethods`, which `__await__` made CPython fill in.
+    // - `PyObject_SelfIter` gives what `__await__` gives.
+    unsafe {
+        (*method).tp_vectorcall_offset = offset as ffi::Py_ssize_t;
+        (*method).tp_flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
+        let slots = (*exchange).tp_as_async;
+        if let Some(slots) = slots.as_mut() {
+            slots.am_send = Some(am_send);
+            slots.am_await = Some(ffi::PyObject_SelfIter);
+            (*exchange).tp_flags |= HAVE_AM_SEND;
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody has put something else in the place of `receive` or `send`: a subclass, an instance, or a patch.
+pub fn is_replaced(socket: &Bound<'_, Socket>, what: What) -> PyResult<bool> {
+    let py = socket.py();
+    let name = if what == What::Receive { pyo3::intern!(py, "receive") } else { pyo3::intern!(py, "send") };
+    let class = socket.get_type();
+    let own = |class: &Bound<'_, PyType>| -> PyResult<bool> {
+        Ok(class.getattr(name)?.cast_exact::<Method>().is_ok_and(|method| method.get().what == what))
+    };
+    // SAFETY: the type of a live object is live.
+    let version = unsafe { (*class.as_type_ptr()).tp_version_tag };
+    let seen = &socket.get().plain.0;
+    if version == 0 || seen.get() != version {
+        // A type that is changed loses its number (0), and gets another one.
+        if !own(&class)? {
+            return Ok(true);
+        }
+        let other = if what == What::Receive { What::Send } else { What::Receive };
+        let name = if other == What::Receive { pyo3::intern!(py, "receive") } else { pyo3::intern!(py, "send") };
+        if class.getattr(name)?.cast_exact::<Method>().is_ok_and(|method| method.get().what == other) {
+            // SAFETY: as above. Looking an attribute up has given the type a number, if it had none.
+            seen.set(unsafe { (*class.as_type_ptr()).tp_version_tag });
+        }
+    }
+    has_own(socket, name)
+}
+
+/// Whether the object's `__dict__` has that name.
+fn has_own(socket: &Bound<'_, Socket>, name: &Bound<'_, PyString>) -> PyResult<bool> {
+    let object = socket.as_ptr();
+    // SAFETY:
+    // - A positive offset is where objects of the type keep their `__dict__`: null, or a live dictionary.
+    // - The dictionary stays alive while it is asked: a reference is taken to it first.
+    let attributes = unsafe {
+        let offset = (*ffi::Py_TYPE(object)).tp_dictoffset;
+        if offset > 0 {
+            let place = object.cast::<u8>().offset(offset).cast::<*mut ffi::PyObject>();
+            Bound::from_borrowed_ptr_or_opt(socket.py(), *place)
+        } else {
+            Some(socket.getattr(pyo3::intern!(socket.py(), "__dict__"))?)
+        }
+    };
+    attributes.map_or(Ok(false), |attributes| attributes.cast_into::<PyDict>()?.contains(name))
+}

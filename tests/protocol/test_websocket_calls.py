@@ -1,0 +1,205 @@
+"""What a method of a WebSocket gives: it behaves like the coroutine of an ``async def`` method, under any event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import weakref
+from typing import Any
+from unittest.mock import MagicMock
+
+import anyio
+import pytest
+import starlette.websockets
+
+from forzium.websockets import WebSocket, WebSocketDisconnect
+
+METHODS = ["receive", "send", "accept", "close"] + [
+    f"{way}_{kind}" for way in ("receive", "send") for kind in ("text", "bytes", "json")
+]
+TEXT = {"type": "websocket.receive", "text": "hello"}
+
+
+class Peer:
+    """A host whose `receive` waits until there is a message."""
+
+    def __init__(self, *received: dict[str, Any], kind: type[WebSocket[Any]] = WebSocket) -> None:
+        self.to_app, self.from_host = anyio.create_memory_object_stream[dict[str, Any]](9)
+        self.sent: list[dict[str, Any]] = []
+        for message in ({"type": "websocket.connect"}, *received):
+            self.to_app.send_nowait(message)
+        self.websocket: WebSocket[Any] = kind({"type": "websocket", "headers": []}, self.receive, self.send)
+
+    async def receive(self) -> dict[str, Any]:
+        return await self.from_host.receive()
+
+    async def send(self, message: Any) -> None:
+        await anyio.sleep(0)
+        self.sent.append(message)
+
+    def close(self) -> None:
+        self.to_app.close()
+        self.from_host.close()
+
+
+@pytest.fixture
+def peer() -> Any:
+    peer = Peer(TEXT)
+    yield peer
+    peer.close()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_is_declared_as_starlettes_is(name: str) -> None:
+    theirs, ours = (getattr(kind, name) for kind in (starlette.websockets.WebSocket, WebSocket))
+    assert inspect.iscoroutinefunction(ours)
+    assert inspect.iscoroutinefunction(getattr(WebSocket({"type": "websocket"}, None, None), name))  # type: ignore[arg-type]
+    assert inspect.signature(ours) == inspect.signature(theirs)
+    assert ours.__qualname__ == theirs.__qualname__
+    assert ours.__doc__
+    for args, options in [((), {"nonsense": 1}), (range(4), {}), ((), {})]:
+        raised = []
+        for kind, method in ((starlette.websockets.WebSocket, theirs), (WebSocket, ours)):
+            socket = kind({"type": "websocket", "headers": []}, None, None)  # type: ignore[arg-type]
+            try:
+                method(socket, *args, **options).close()
+            except TypeError as error:
+                raised.append(str(error))
+        assert raised[::2] == raised[1::2]
+
+
+@pytest.mark.anyio
+async def test_a_mock_with_its_specification_can_be_awaited() -> None:
+    mocked = MagicMock(spec=WebSocket)
+    await mocked.send_json({})
+    mocked.send_json.assert_awaited_once_with({})
+
+
+@pytest.mark.anyio
+async def test_nothing_happens_before_it_is_awaited(peer: Peer) -> None:
+    call = peer.websocket.accept()
+    assert asyncio.iscoroutine(call)
+    assert inspect.isawaitable(call)
+    assert peer.sent == []
+    call.close()
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        await call
+    await peer.websocket.accept()
+    assert [message["type"] for message in peer.sent] == ["websocket.accept"]
+
+
+@pytest.mark.anyio
+async def test_calls_run_as_tasks_of_their_own(peer: Peer) -> None:
+    await peer.websocket.accept()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(peer.websocket.send_text, "one")
+        tasks.start_soon(peer.websocket.send_json, {"é": [1e-07, 1e16, float("nan")]})
+        assert await peer.websocket.receive_text() == "hello"
+    assert sorted(message["text"] for message in peer.sent[1:]) == ["one", '{"é":[1e-07,1e+16,NaN]}']
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_call_leaves_the_socket_as_it_was(peer: Peer) -> None:
+    await peer.websocket.accept()
+    assert await peer.websocket.receive_text() == "hello"
+    with anyio.move_on_after(0.001) as scope:
+        await peer.websocket.receive_text()
+    assert scope.cancelled_caught
+    peer.to_app.send_nowait(TEXT)
+    assert await peer.websocket.receive_text() == "hello"
+
+
+@pytest.mark.anyio
+async def test_what_the_host_raises_comes_through(peer: Peer) -> None:
+    await peer.websocket.accept()
+
+    async def broken(_message: Any = None) -> Any:
+        raise OSError("gone")
+
+    peer.websocket._receive = broken
+    with pytest.raises(OSError, match="gone"):
+        await peer.websocket.receive_text()
+    peer.websocket._send = broken
+    with pytest.raises(WebSocketDisconnect) as caught:
+        await peer.websocket.send_text("x")
+    assert isinstance(caught.value.__context__, OSError)
+
+
+@pytest.mark.anyio
+async def test_a_receive_and_a_send_of_the_users_are_asked() -> None:
+    log: list[str] = []
+
+    class Logged(WebSocket[Any]):
+        async def receive(self) -> Any:
+            message = await super().receive()
+            log.append(message["type"])
+            return message
+
+        async def send(self, message: Any) -> None:
+            log.append(message["type"])
+            await super().send(message)
+
+    peer = Peer(TEXT, TEXT, kind=Logged)
+    await peer.websocket.accept()
+    assert await peer.websocket.receive_text() == "hello"
+    await peer.websocket.send_text("x")
+    assert log == ["websocket.connect", "websocket.accept", "websocket.receive", "websocket.send"]
+
+    async def replaced(message: Any) -> None:
+        log.append("replaced")
+
+    peer.websocket.send = replaced  # type: ignore[method-assign]
+    await peer.websocket.send_bytes(b"x")
+    del peer.websocket.send
+    await peer.websocket.close()
+    assert log[4:] == ["replaced", "websocket.close"]
+    peer.close()
+
+
+@pytest.mark.anyio
+async def test_a_patch_of_the_class_counts_at_once(monkeypatch: pytest.MonkeyPatch, peer: Peer) -> None:
+    await peer.websocket.accept()
+    await peer.websocket.send_text("one")
+
+    async def patched(self: Any, message: Any) -> None:
+        peer.sent.append({"patched": message["text"]})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WebSocket, "send", patched)
+        await peer.websocket.send_text("two")
+    await peer.websocket.send_text("three")
+    assert peer.sent[1:] == [
+        {"type": "websocket.send", "text": "one"},
+        {"patched": "two"},
+        {"type": "websocket.send", "text": "three"},
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_call_that_somebody_holds_is_not_used_again(peer: Peer) -> None:
+    await peer.websocket.accept()
+    held = peer.websocket.send_text("one")
+    await held
+    other = peer.websocket.send_text("two")
+    assert other is not held
+    with pytest.raises(RuntimeError, match="already awaited"):
+        await held
+    await other
+    assert [message["text"] for message in peer.sent[1:]] == ["one", "two"]
+
+
+def test_a_socket_that_its_own_calls_hold_is_collected() -> None:
+    class Forever:
+        def __await__(self) -> Any:
+            while True:
+                yield
+
+    socket = WebSocket({"type": "websocket"}, Forever, Forever)  # type: ignore[arg-type]
+    socket.scope["waiting"] = socket.receive()
+    socket.scope["waiting"].send(None)
+    socket.scope["to be awaited"] = socket.send({"type": "websocket.accept"})
+    gone = weakref.ref(socket)
+    del socket
+    gc.collect()
+    assert gone() is None
