@@ -121,11 +121,18 @@ class AppBodyLimitMiddleware:
         try:
             await self.app(scope, receive, noting_start)
         except Exception as exc:
-            error = get_body_limit_error(exc)
-            if started or not isinstance(error, StarletteHTTPException):
+            if started or not await answered(scope, receive, send, exc):
                 raise
-            from forzium.exception_handlers import http_exception_handler
-            from forzium.requests import Request
 
-            response = await http_exception_handler(Request(scope, receive), error)
-            await response(scope, receive, send)
+
+async def answered(scope: "Scope", receive: "Receive", send: "Send", exc: Exception) -> bool:
+    """Answer 413 if `exc` is the error of a limit, which no other handler has answered; tell whether it was."""
+    error = get_body_limit_error(exc)
+    if not isinstance(error, StarletteHTTPException):
+        return False
+    from forzium.exception_handlers import http_exception_handler
+    from forzium.requests import Request
+
+    response = await http_exception_handler(Request(scope, receive), error)
+    await response(scope, receive, send)
+    return True

@@ -14,15 +14,19 @@ from forzium.websockets import WebSocketState
 __all__ = [
     "AsgiApp",
     "Awaitable",
+    "Chain",
+    "Cors",
     "Dispatcher",
     "Exchange",
     "Exits",
     "Handler",
     "Method",
     "Plan",
+    "Routes",
     "Sender",
     "Socket",
     "Table",
+    "TrustedHost",
     "declared",
     "dumps",
     "loads",
@@ -116,6 +120,70 @@ class Dispatcher:
     def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> Awaitable: ...
     @property
     def table(self) -> Table: ...
+
+@final
+class Routes:
+    """An application's routes inside of its exception handlers.
+
+    Args:
+        router: Answers a lifespan.
+        dispatcher: The router's.
+        handlers: By exception class and by status, as the scope carries them.
+        watched: The same as an ASGI application in Python, for requests that telemetry watches.
+    """
+
+    def __new__(
+        cls, router: Any, dispatcher: Dispatcher, handlers: tuple[dict[Any, Any], dict[int, Any]], watched: Any
+    ) -> Routes: ...
+
+@final
+class Chain:
+    """Middleware around routes or an ASGI application, as an ASGI application.
+
+    Args:
+        links: What each middleware's `_link` is, the outermost first.
+        end: `Routes`, or an ASGI application.
+
+    Raises:
+        TypeError: One of `links` is none.
+    """
+
+    def __new__(cls, links: Iterable[Any], end: Any) -> Chain: ...
+    def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> _Awaitable[None]: ...
+    @property
+    def app(self) -> Any: ...
+
+@final
+class Cors:
+    """The options of a `CORSMiddleware`.
+
+    Args:
+        middleware: The object that has them as attributes.
+        decide: Asked `(origin=...)` whether an origin is allowed, instead of the options. None: the options say.
+    """
+
+    def __new__(cls, middleware: Any, decide: Any) -> Cors: ...
+    def allows(self, origin: str) -> bool: ...
+    def preflight(
+        self, origin: str, method: str, headers: str | None, private_network: bool
+    ) -> tuple[str, int, dict[str, str]]:
+        """Answer a preflight request: text, status and headers."""
+    def dressed(self, headers: Iterable[tuple[bytes, bytes]], origin: bytes | None) -> list[tuple[bytes, bytes]]:
+        """Return the headers of a response to a request from `origin`, in a new list."""
+
+@final
+class TrustedHost:
+    """The options of a `TrustedHostMiddleware`.
+
+    Args:
+        middleware: The object that has them as attributes.
+        parse: Gives the host that a header names, in lower case, for what is not plainly a name.
+        refuse: `(scope, host or None) -> Response`.
+    """
+
+    def __new__(
+        cls, middleware: Any, parse: Callable[[str | None], str | None], refuse: Callable[[Any, str | None], Any]
+    ) -> TrustedHost: ...
 
 @final
 class Table:

@@ -10,69 +10,106 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from forzium._forzium import Dispatcher
+    from collections.abc import Sequence
+
+    from forzium._forzium import Chain
     from forzium.applications import Starlette
+    from forzium.middleware import Middleware
+    from forzium.middleware.errors import ServerErrorMiddleware
     from forzium.types import ASGIApp
 
-Compiled = tuple[
-    "ASGIApp | None", Any, "Dispatcher", tuple[dict[Any, Any], dict[int, Any]], Any, str | None, bool | None
-]
+Compiled = tuple["ASGIApp | None", "Chain", "ServerErrorMiddleware", str | None, bool | None]
 
 
 def compile_app(app: Starlette) -> Compiled:
     """Say how an application answers.
 
     Returns:
-        The ASGI application to call instead of the native path (None: there is nothing around the router but what is
-        native), the router, its dispatcher, the exception handlers by class and by status, what answers an exception
-        that none of them does, the root path to set, and whether telemetry was told anything (None: the application
-        has none).
+        The ASGI application to call instead of all that follows (None: nobody has put one there), the middleware around
+        the routes, what answers an exception that no handler does, the root path to set, and whether telemetry was
+        told anything (None: the application has none).
     """
-    from forzium.middleware.errors import ServerErrorMiddleware
-    from forzium.middleware.exceptions import build_handlers
-
-    state = vars(app)
-    state["_serving"] = True
+    vars(app)["_serving"] = True
     stack = app.middleware_stack
     if stack is None and not is_native(app):
-        stack = middleware_stack(app)
-    answers = state.get("_answers")
-    if answers is None:
-        # As in Starlette, a handler that is added after the first request is one of the next stack of middleware.
-        last, others = app._sorted_handlers()
-        errors = ServerErrorMiddleware(app.router, handler=last, debug=app.debug)
-        answers = state["_answers"] = build_handlers(others, app.debug), errors
-    handlers, errors = answers
-    return (
-        stack,
-        app.router,
-        app.router._dispatcher,
-        handlers,
-        errors,
-        getattr(app, "root_path", None) or None,
-        _told_telemetry(app),
-    )
+        stack = vars(app)["middleware_stack"] = app.build_middleware_stack()
+    errors, chain = _built(app)
+    return stack, chain, errors, getattr(app, "root_path", None) or None, _told_telemetry(app)
 
 
 def middleware_stack(app: Starlette) -> ASGIApp:
-    """The whole of an application as one ASGI application, built when first asked for."""
-    stack = app.middleware_stack
-    if stack is None:
-        stack = vars(app)["middleware_stack"] = app.build_middleware_stack()
-    return stack
+    """The whole of an application as one ASGI application in Python, which telemetry watches from within."""
+    if app.middleware_stack is not None:
+        return app.middleware_stack
+    from forzium.middleware.errors import ServerErrorMiddleware
+    from forzium.telemetry._asgi import ExceptionTelemetryMiddleware
+
+    errors, chain = _built(app)
+    return ServerErrorMiddleware(ExceptionTelemetryMiddleware(chain), handler=errors.handler, debug=errors.debug)
+
+
+def _built(app: Starlette) -> tuple[ServerErrorMiddleware, Chain]:
+    """The middleware of an application: the outermost, and the rest with the routes. Made once, as in Starlette."""
+    from forzium._forzium import Routes
+    from forzium.middleware.asyncexitstack import AsyncExitStackMiddleware
+    from forzium.middleware.errors import ServerErrorMiddleware
+    from forzium.middleware.exceptions import ExceptionMiddleware, build_handlers
+
+    built: tuple[Any, ServerErrorMiddleware, Chain] | None = vars(app).get("_built")
+    if built is not None and built[0] is app.router:
+        return built[1:]
+    router = app.router
+    last, others = app._sorted_handlers()
+    # As in Starlette, a handler that is added after the first request is one of the next stack of middleware.
+    watched = ExceptionMiddleware(AsyncExitStackMiddleware(router), handlers=others, debug=app.debug)
+    routes = Routes(router, router._dispatcher, build_handlers(others, app.debug), watched)
+    chain = chained([*_limit(app), *app.user_middleware], routes)
+    errors = ServerErrorMiddleware(chain, handler=last, debug=app.debug)
+    vars(app)["_built"] = router, errors, chain
+    return errors, chain
+
+
+def _limit(app: Starlette) -> list[Middleware]:
+    """The limit of the body of a request, which stands outside of the user's middleware."""
+    if app.max_body_size is None:
+        return []
+    from forzium._body_limit import AppBodyLimitMiddleware
+    from forzium.applications import FastAPI
+    from forzium.middleware import Middleware
+    from forzium.middleware.body_limit import RequestBodyLimitMiddleware
+
+    kind: Any = AppBodyLimitMiddleware if isinstance(app, FastAPI) else RequestBodyLimitMiddleware
+    return [Middleware(kind, max_body_size=app.max_body_size)]
+
+
+def chained(middleware: Sequence[Middleware], inside: Any) -> Chain:
+    """Put middleware around routes or an ASGI application, the first one outermost.
+
+    What is the package's own and unchanged becomes a link; everything else is called as the ASGI application it is.
+    """
+    from forzium._forzium import Chain
+    from forzium.middleware._own import is_own
+
+    links: list[Any] = []
+    for cls, args, kwargs in reversed(middleware):
+        if is_own(cls):
+            # The application it wraps is the chain's business: a link has none.
+            links.insert(0, cls(None, *args, **kwargs)._link)
+        else:
+            inside = cls(Chain(links, inside), *args, **kwargs)
+            links = []
+    return Chain(links, inside)
 
 
 def is_native(app: Starlette) -> bool:
-    """Whether nothing stands around the router but exception handlers, and the router is the package's own."""
+    """Whether the package's own functions stand around the router, and the router is the package's own."""
     from forzium.applications import FastAPI, Starlette
     from forzium.routing import APIRouter, Router
 
     router = app.router
     build = getattr(app.build_middleware_stack, "__func__", None)
     return (
-        not app.user_middleware
-        and app.max_body_size is None
-        and build in (_BUILDERS or _remember(FastAPI, Starlette))
+        build in (_BUILDERS or _remember(FastAPI, Starlette))
         and type(router).__call__ is Router.__call__
         and type(router).app in (Router.app, APIRouter.app)
         and type(router).lifespan is Router.lifespan

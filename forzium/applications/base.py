@@ -86,7 +86,7 @@ class Starlette(AsgiApp):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _COMPILED and name in self.__dict__:
             if name == "middleware_stack":
-                self.__dict__.pop("_answers", None)
+                self.__dict__.pop("_built", None)
             declared()
         object.__setattr__(self, name, value)
 

@@ -1,6 +1,6 @@
 """`CORSMiddleware`: tells browsers which other origins may read the application's answers.
 
-Layer: on `datastructures`, `responses`.
+Layer: on `datastructures`, `responses`; the rules are the core's (`rust/forzium-py/src/middleware/cors.rs`).
 Not for: refusing requests: whether a cross-origin answer may be read is the browser's decision, made on these headers.
 
 Source: `starlette.middleware.cors`; the Fetch standard, "HTTP-network-or-cache fetch" and "CORS protocol".
@@ -8,10 +8,12 @@ Source: `starlette.middleware.cors`; the Fetch standard, "HTTP-network-or-cache 
 
 import re
 from collections.abc import Collection
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from forzium._forzium import Chain, Cors
 from forzium.datastructures import Headers, MutableHeaders
+from forzium.middleware._own import native
 from forzium.responses import PlainTextResponse, Response
 
 if TYPE_CHECKING:
@@ -28,12 +30,12 @@ _ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 _ALLOW_METHODS = "Access-Control-Allow-Methods"
 _ALLOW_HEADERS = "Access-Control-Allow-Headers"
 _ALLOW_CREDENTIALS = "Access-Control-Allow-Credentials"
-_ALLOW_PRIVATE_NETWORK = "Access-Control-Allow-Private-Network"
 _PREFLIGHT_VARY = (
     "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network"
 )
 
 
+@native
 class CORSMiddleware:
     """Answers preflight requests, and adds the headers of the CORS protocol to all other responses.
 
@@ -93,51 +95,46 @@ class CORSMiddleware:
             self.preflight_headers[_ALLOW_CREDENTIALS] = "true"
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        await self._serve(scope, receive, send)
+
+    @cached_property
+    def _serve(self) -> "ASGIApp":
+        """What answers: the core, unless a subclass has a way of its own to answer."""
+        overridden = {name for name in _METHODS if getattr(type(self), name) is not getattr(CORSMiddleware, name)}
+        return self._by_methods if overridden else Chain([self._link], self.app)
+
+    @cached_property
+    def _link(self) -> Cors:
+        is_own = type(self).is_allowed_origin is CORSMiddleware.is_allowed_origin
+        return Cors(self, None if is_own else self.is_allowed_origin)
+
+    async def _by_methods(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         request_headers = Headers(scope=scope)
-        is_preflight = (
+        if (
             scope["method"] == "OPTIONS"
             and "origin" in request_headers
             and "access-control-request-method" in request_headers
-        )
-        if is_preflight:
+        ):
             await self.preflight_response(request_headers=request_headers)(scope, receive, send)
         else:
             await self.simple_response(scope, receive, send, request_headers=request_headers)
 
     def is_allowed_origin(self, origin: str) -> bool:
         """Tell whether answers may be read from `origin`."""
-        if self.allow_all_origins or origin in self.allow_origins:
-            return True
-        return self.allow_origin_regex is not None and self.allow_origin_regex.fullmatch(origin) is not None
+        return self._link.allows(origin)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a preflight request: 200, or 400 with what is not allowed, which tells a developer more."""
-        origin = request_headers["origin"]
-        asked_headers = request_headers.get("access-control-request-headers")
-        answer = dict(self.preflight_headers)
-        refused: list[str] = []
-        if not self.is_allowed_origin(origin=origin):
-            refused.append("origin")
-        elif self.preflight_explicit_allow_origin:
-            answer[_ALLOW_ORIGIN] = origin
-        if request_headers["access-control-request-method"] not in self.allow_methods:
-            refused.append("method")
-        if asked_headers is not None:
-            if self.allow_all_headers:
-                answer[_ALLOW_HEADERS] = asked_headers
-            elif any(name.strip() not in self.allow_headers for name in asked_headers.lower().split(",")):
-                refused.append("headers")
-        if "access-control-request-private-network" in request_headers:
-            if self.allow_private_network:
-                answer[_ALLOW_PRIVATE_NETWORK] = "true"
-            else:
-                refused.append("private-network")
-        if refused:
-            return PlainTextResponse("Disallowed CORS " + ", ".join(refused), status_code=400, headers=answer)
-        return PlainTextResponse("OK", status_code=200, headers=answer)
+        text, status_code, headers = self._link.preflight(
+            request_headers["origin"],
+            request_headers["access-control-request-method"],
+            request_headers.get("access-control-request-headers"),
+            "access-control-request-private-network" in request_headers,
+        )
+        return PlainTextResponse(text, status_code=status_code, headers=headers)
 
     async def simple_response(self, scope: "Scope", receive: "Receive", send: "Send", request_headers: Headers) -> None:
         """Run the application, with the headers added to its response."""
@@ -146,26 +143,16 @@ class CORSMiddleware:
     async def send(self, message: "Message", send: "Send", request_headers: Headers) -> None:
         """Send a message of the application, the start of a response with its headers added."""
         if message["type"] == "http.response.start":
-            message.setdefault("headers", [])
-            headers = MutableHeaders(scope=message)
             origin = request_headers.get("Origin")
-            if origin is None:
-                self._vary_by_origin(headers)
-            else:
-                headers.update(self.simple_headers)
-                explicit = self.allow_credentials if self.allow_all_origins else self.is_allowed_origin(origin=origin)
-                if explicit:
-                    self.allow_explicit_origin(headers, origin)
-                else:
-                    self._vary_by_origin(headers)
+            given = None if origin is None else origin.encode("latin-1")
+            message["headers"] = self._link.dressed(message.get("headers", ()), given)
         await send(message)
-
-    @staticmethod
-    def _vary_by_origin(headers: MutableHeaders) -> None:
-        headers["Vary"] = ", ".join([*headers.getlist("Vary"), "Origin"])
 
     @staticmethod
     def allow_explicit_origin(headers: MutableHeaders, origin: str) -> None:
         """Allow this origin by its name, and say that the answer differs by origin."""
         headers[_ALLOW_ORIGIN] = origin
-        CORSMiddleware._vary_by_origin(headers)
+        headers.add_vary_header("Origin")
+
+
+_METHODS = ("preflight_response", "simple_response", "send", "allow_explicit_origin")

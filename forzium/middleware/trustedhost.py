@@ -1,16 +1,20 @@
 """`TrustedHostMiddleware`: refuses requests whose Host header names another site.
 
-Layer: on `_utils`, `datastructures`, `responses`.
+Layer: on `_utils`, `datastructures`, `responses`; the rules are the core's
+(`rust/forzium-py/src/middleware/trusted_host.rs`), but for hosts that are not plainly a name.
 Not for: routing by host; that is the `Host` route.
 
 Source: `starlette.middleware.trustedhost`.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from forzium._forzium import Chain, TrustedHost
 from forzium._utils import parse_host_header
-from forzium.datastructures import URL, Headers
+from forzium.datastructures import URL
+from forzium.middleware._own import native
 from forzium.responses import PlainTextResponse, RedirectResponse, Response
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ __all__ = ["ENFORCE_DOMAIN_WILDCARD", "TrustedHostMiddleware"]
 ENFORCE_DOMAIN_WILDCARD = "Domain wildcard patterns must be like '*.example.com'."
 
 
+@native
 class TrustedHostMiddleware:
     """Answers 400 to a host that is not allowed, for HTTP and WebSocket.
 
@@ -44,26 +49,24 @@ class TrustedHostMiddleware:
         self.www_redirect = www_redirect
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if self.allow_any or scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        parsed = parse_host_header(Headers(scope=scope).get("host"))
-        if parsed is None:
-            await self._refusal()(scope, receive, send)
-            return
-        host = parsed.host.lower()
-        if any(self._matches(host, pattern) for pattern in self.allowed_hosts):
-            await self.app(scope, receive, send)
-        elif self.www_redirect and f"www.{host}" in self.allowed_hosts:
+        await self._serve(scope, receive, send)
+
+    @cached_property
+    def _serve(self) -> "ASGIApp":
+        return Chain([self._link], self.app)
+
+    @cached_property
+    def _link(self) -> TrustedHost:
+        return TrustedHost(self, _name, self._refusal)
+
+    def _refusal(self, scope: "Scope", host: str | None) -> Response:
+        """Answer a request to a host (None: its header names none) that is not allowed."""
+        if self.www_redirect and host is not None and f"www.{host}" in self.allowed_hosts:
             url = URL(scope=scope)
-            await RedirectResponse(str(url.replace(netloc=f"www.{url.netloc}")))(scope, receive, send)
-        else:
-            await self._refusal()(scope, receive, send)
-
-    @staticmethod
-    def _matches(host: str, pattern: str) -> bool:
-        return host == pattern or (pattern.startswith("*") and host.endswith(pattern[1:]))
-
-    @staticmethod
-    def _refusal() -> Response:
+            return RedirectResponse(str(url.replace(netloc=f"www.{url.netloc}")))
         return PlainTextResponse("Invalid host header", status_code=400)
+
+
+def _name(header: str | None) -> str | None:
+    parsed = parse_host_header(header)
+    return None if parsed is None else parsed.host.lower()

@@ -65,11 +65,10 @@ async def serve(app: Any, inner: "ASGIApp", scope: "Scope", receive: "Receive", 
     if scope["type"] not in ("http", "websocket") or "fastapi.telemetry" in scope or not watches(app):
         await inner(scope, receive, send)
         return
+    from forzium._compile.application import middleware_stack
     from forzium.telemetry._asgi import _legacy_otel
 
-    if app.middleware_stack is None:
-        app.middleware_stack = app.build_middleware_stack()
     scope["app"] = app
     await app._native_telemetry(
-        app=inner, scope=scope, receive=receive, send=send, legacy_otel=_legacy_otel(app.middleware_stack)
+        app=inner, scope=scope, receive=receive, send=send, legacy_otel=_legacy_otel(middleware_stack(app))
     )

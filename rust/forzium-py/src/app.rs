@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use pyo3::PyTraverseError;
 use pyo3::exceptions::PyRuntimeError;
@@ -12,36 +11,23 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::awaitable::{Awaitable, Held, Machine, Shared, guard, wait};
+use crate::awaitable::{Awaitable, Held, Shared, wait};
+use crate::chain::{self, Chain};
 use crate::connection::{Connection, Exit, Lifetime};
 use crate::plan::{LazyPlan, Plan};
-use crate::route::Table;
+use crate::router::{clock, lifespan};
 use crate::scope::{self, Kind};
 use crate::serialize::Outgoing;
-use crate::{failure, http, imports, interned, pipeline, providers, solve};
-
-/// Counts declarations. What was compiled at an earlier count is looked at again.
-///
-/// One clock for the process: it says only *that* something was declared somewhere, and compiling decides what of it
-/// concerns an application.
-static DECLARED: AtomicU64 = AtomicU64::new(1);
-
-/// Says that a declaration has changed: a route was added, a router included.
-#[pyfunction]
-pub fn declared() {
-    DECLARED.fetch_add(1, Ordering::Relaxed);
-}
+use crate::{imports, interned, pipeline, providers, solve};
 
 /// What an application was compiled to.
 #[pyclass(module = "forzium._forzium", frozen)]
 pub struct Compiled {
     clock: u64,
-    /// The ASGI application to call instead, where there is middleware of the user's.
+    /// The ASGI application to call instead, where somebody has put one in the place of the package's own.
     stack: Option<Py<PyAny>>,
-    router: Py<PyAny>,
-    dispatcher: Py<Dispatcher>,
-    /// `(exception_handlers, status_handlers)`.
-    handlers: Py<PyTuple>,
+    /// Middleware, exception handlers and routes.
+    chain: Py<Chain>,
     /// Answers what no handler does.
     errors: Py<PyAny>,
     /// What `scope["root_path"]` is set to, if the application was given one.
@@ -59,16 +45,14 @@ pub struct AsgiApp {
 impl AsgiApp {
     fn compiled<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Compiled>> {
         let py = slf.py();
-        let clock = DECLARED.load(Ordering::Relaxed);
+        let clock = clock();
         if let Some(compiled) = slf.get().compiled.0.borrow().as_ref()
             && compiled.get().clock == clock
         {
             return Ok(compiled.bind(py).clone());
         }
-        let (stack, router, dispatcher, handlers, errors, root_path, telemetry) =
-            imports::compile_app(py)?.call1((slf,))?.extract()?;
-        let compiled =
-            Bound::new(py, Compiled { clock, stack, router, dispatcher, handlers, errors, root_path, telemetry })?;
+        let (stack, chain, errors, root_path, telemetry) = imports::compile_app(py)?.call1((slf,))?.extract()?;
+        let compiled = Bound::new(py, Compiled { clock, stack, chain, errors, root_path, telemetry })?;
         let before = slf.get().compiled.0.replace(Some(compiled.clone().unbind()));
         drop(before);
         Ok(compiled)
@@ -98,34 +82,24 @@ impl AsgiApp {
             return Ok(Awaitable::new(connection, Box::pin(async move { called(&machine).await })));
         }
         if kind == Kind::Lifespan {
-            connection.origin.set(compiled.get().router.bind(py).clone());
+            let chain = compiled.get().chain.get();
+            if let Some(app) = chain.app_inside() {
+                connection.origin.set(app.bind(py).clone());
+                return Ok(Awaitable::new(connection, Box::pin(async move { called(&machine).await })));
+            }
+            connection.origin.set(chain.router(py).unwrap_or_else(|| py.None().into_bound(py)));
             return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine).await })));
         }
-        failure::set_handlers(&connection, compiled.get().handlers.bind(py))?;
-        let table = compiled.get().dispatcher.get().table(py);
         connection.origin.set(compiled.into_any());
-        let machine: Machine = match table {
-            Ok(table) => {
-                connection.table.hold(table)?;
-                Box::pin(async move {
-                    let py = machine.py();
-                    let compiled = machine.origin.held::<Compiled>(py)?;
-                    let table = machine.table.held(py)?;
-                    match guard(http::dispatch(&machine, &compiled.router, table)).await {
-                        Ok(()) => {}
-                        Err(error) => Box::pin(http::rescue(&machine, error, &compiled.errors)).await?,
-                    }
-                    Ok(py.None())
-                })
-            }
-            // A declaration that came late and is wrong: an error of the application, answered as one.
-            Err(error) => Box::pin(async move {
+        Ok(Awaitable::new(
+            connection,
+            Box::pin(async move {
                 let py = machine.py();
-                http::rescue(&machine, error, &machine.origin.held::<Compiled>(py)?.errors).await?;
+                let compiled = machine.origin.held::<Compiled>(py)?;
+                chain::application(&machine, compiled.chain.get(), &compiled.errors).await?;
                 Ok(py.None())
             }),
-        };
-        Ok(Awaitable::new(connection, machine))
+        ))
     }
 }
 
@@ -133,9 +107,7 @@ impl AsgiApp {
 impl Compiled {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.stack)?;
-        visit.call(&self.router)?;
-        visit.call(&self.dispatcher)?;
-        visit.call(&self.handlers)?;
+        visit.call(&self.chain)?;
         visit.call(&self.errors)?;
         visit.call(&self.root_path)
     }
@@ -237,96 +209,6 @@ async fn called(connection: &Connection) -> PyResult<Py<PyAny>> {
     let py = connection.py();
     let waiting = connection.origin.object(py)?.call1((connection.scope(), connection.receive(), connection.send()))?;
     wait(connection.channel(), waiting).await
-}
-
-/// Startup and shutdown, as the router's lifespan context says.
-async fn lifespan(connection: &Connection) -> PyResult<Py<PyAny>> {
-    let py = connection.py();
-    let arguments = (connection.scope(), connection.receive(), connection.send());
-    let waiting = connection.origin.object(py)?.call_method1(interned::lifespan(py), arguments)?;
-    wait(connection.channel(), waiting).await
-}
-
-/// A router's ASGI callable: routing and all that follows, without an application's exception handlers.
-#[pyclass(module = "forzium._forzium", weakref, frozen)]
-pub struct Dispatcher {
-    router: Py<PyAny>,
-    table: Shared<RefCell<Option<Seen>>>,
-}
-
-/// A table, and the count of declarations at which it was compiled.
-type Seen = (u64, Py<Table>);
-
-impl Dispatcher {
-    /// The table of the router's routes, compiled anew if a declaration has changed.
-    pub fn table<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Table>> {
-        let clock = DECLARED.load(Ordering::Relaxed);
-        let before = match self.table.0.borrow().as_ref() {
-            Some((seen, table)) if *seen == clock => return Ok(table.bind(py).clone()),
-            Some((_, table)) => Some(table.clone_ref(py)),
-            None => None,
-        };
-        let table = imports::compile_router(py)?.call1((&self.router, before))?.cast_into::<Table>()?;
-        let before = self.table.0.replace(Some((clock, table.clone().unbind())));
-        drop(before);
-        Ok(table)
-    }
-}
-
-#[pymethods]
-impl Dispatcher {
-    #[new]
-    fn new(router: Py<PyAny>) -> Self {
-        Self { router, table: Shared(RefCell::new(None)) }
-    }
-
-    fn __call__<'py>(
-        slf: &Bound<'py, Self>,
-        scope: Bound<'py, PyAny>,
-        receive: Bound<'py, PyAny>,
-        send: Bound<'py, PyAny>,
-    ) -> PyResult<Awaitable> {
-        let py = slf.py();
-        let kind = scope::kind(scope::dict(&scope)?)?;
-        let scope = scope.cast_into::<PyDict>()?;
-        let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket).inside_middleware());
-        let machine = Rc::clone(&connection);
-        if kind == Kind::Lifespan {
-            let router = slf.get().router.bind(py);
-            if !connection.scope().contains(interned::router(py))? {
-                connection.scope().set_item(interned::router(py), router)?;
-            }
-            connection.origin.set(router.clone());
-            return Ok(Awaitable::new(connection, Box::pin(async move { lifespan(&machine).await })));
-        }
-        connection.table.hold(slf.get().table(py)?)?;
-        connection.origin.set(slf.clone().into_any());
-        Ok(Awaitable::new(
-            connection,
-            Box::pin(async move {
-                let py = machine.py();
-                let dispatcher = machine.origin.held::<Dispatcher>(py)?;
-                http::dispatch(&machine, &dispatcher.router, machine.table.held(py)?).await?;
-                Ok(py.None())
-            }),
-        ))
-    }
-
-    /// The compiled table, for tools.
-    #[getter(table)]
-    fn table_<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Table>> {
-        self.table(py)
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.router)?;
-        if let Ok(table) = self.table.0.try_borrow()
-            && let Some((_, table)) = table.as_ref()
-        {
-            visit.call(table)?;
-        }
-        Ok(())
-    }
 }
 
 /// A plan as a function from a request to its response: what `APIRoute.get_route_handler` gives.

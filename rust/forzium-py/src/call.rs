@@ -6,7 +6,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use crate::awaitable::{Held, wait};
+use crate::awaitable::{Held, apart, wait};
 use crate::connection::{Connection, Exit, Lifetime};
 use crate::plan::{Calling, Input, Node};
 use crate::{imports, interned};
@@ -42,7 +42,7 @@ pub async fn run<'c>(
     arguments: Vec<Bound<'c, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     if let Some(limit) = &node.limit {
-        return Box::pin(limited(connection, node, arguments, limit)).await;
+        return apart(|| limited(connection, node, arguments, limit)).await;
     }
     unlimited(connection, node, arguments).await
 }

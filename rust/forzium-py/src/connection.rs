@@ -166,6 +166,8 @@ pub struct Connection {
     scope: Py<PyDict>,
     receive: Py<PyAny>,
     send: Py<PyAny>,
+    /// What stands in the place of `send`, where middleware changes responses.
+    outlet: OnceCell<Py<PyAny>>,
     /// Whether this is a WebSocket.
     pub websocket: bool,
     /// Whether middleware may be around it that wants to know when nothing follows a response.
@@ -192,6 +194,7 @@ impl Connection {
             scope: scope.unbind(),
             receive: receive.unbind(),
             send: send.unbind(),
+            outlet: OnceCell::new(),
             started: Rc::default(),
             origin: Anchor::default(),
             table: Anchor::default(),
@@ -242,8 +245,31 @@ impl Connection {
         self.receive.bind(self.py())
     }
 
+    /// Where responses go: through the middleware that changes them, if there is any.
     pub fn send(&self) -> &Bound<'_, PyAny> {
+        self.outlet.get().unwrap_or(&self.send).bind(self.py())
+    }
+
+    /// The `send` that the connection was made with: nothing of its own middleware is in the way.
+    pub fn host_send(&self) -> &Bound<'_, PyAny> {
         self.send.bind(self.py())
+    }
+
+    /// What stands in the place of `send`, if anything does.
+    pub fn outlet(&self) -> Option<&Bound<'_, PyAny>> {
+        self.outlet.get().map(|outlet| outlet.bind(self.py()))
+    }
+
+    /// The same, made when first asked for.
+    pub fn outlet_or(
+        &self,
+        make: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<Py<PyAny>>,
+    ) -> PyResult<&Bound<'_, PyAny>> {
+        if self.outlet.get().is_none() {
+            let made = make(self.host_send())?;
+            self.outlet.get_or_init(|| made);
+        }
+        Ok(self.send())
     }
 
     /// The Python `Request`, made when first asked for.
@@ -424,6 +450,7 @@ impl Held for Connection {
         visit.call(&self.scope)?;
         visit.call(&self.receive)?;
         visit.call(&self.send)?;
+        visit.call(self.outlet.get())?;
         for Anchor(anchor) in [&self.origin, &self.table, &self.plan] {
             visit.call(anchor.get())?;
         }

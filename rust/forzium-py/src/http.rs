@@ -7,8 +7,9 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::awaitable::{Held, guard, wait};
+use crate::awaitable::{Held, apart, guard, wait};
 use crate::connection::{Connection, Lifetime};
+use crate::middleware::Outlet;
 use crate::plan::Plan;
 use crate::route::{Entry, Match, Table};
 use crate::serialize::Outgoing;
@@ -34,8 +35,8 @@ pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table
     match route(connection, router, table)? {
         Way::Plan(plan) => serve(connection, plan).await,
         Way::Route(route) => handed_over(connection, route).await,
-        Way::Redirect(response) => Box::pin(send::response(connection, response)).await,
-        Way::Nobody => Box::pin(unmatched(connection, table)).await,
+        Way::Redirect(response) => apart(|| send::response(connection, response)).await,
+        Way::Nobody => apart(|| unmatched(connection, table)).await,
     }
 }
 
@@ -219,14 +220,14 @@ fn redirect_target<'c>(
 /// Carries out a native route: the plan, the response, clean-up, exception handlers.
 async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let served = if connection.websocket {
-        Box::pin(guard(websocket::converse(connection, plan))).await
+        apart(|| guard(websocket::converse(connection, plan))).await
     } else {
         guard(answer(connection, plan)).await
     };
     if served.is_ok() && connection.vault.borrow().closing.is_none() {
         return served;
     }
-    Box::pin(settle(connection, served)).await
+    apart(|| settle(connection, served)).await
 }
 
 /// Lets exception handlers answer and closes files, as far as there is need of either.
@@ -302,16 +303,21 @@ async fn deliver(connection: &Connection, outgoing: Outgoing) -> PyResult<()> {
     }
 }
 
-/// Answers an exception that the route's own handling left: by an exception handler, else with a 500.
-pub async fn rescue(connection: &Connection, error: PyErr, errors: &Py<PyAny>) -> PyResult<()> {
-    match guard(failure::handle(connection, error)).await {
-        Ok(()) => Ok(()),
-        Err(error) => unhandled(connection, error, errors).await,
-    }
+/// The router inside of the exception handlers: what the middleware of an application encloses.
+pub async fn handled(connection: &Connection, router: &Py<PyAny>, table: PyResult<&Table>) -> PyResult<()> {
+    let error = match table {
+        Ok(table) => match guard(dispatch(connection, router, table)).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        },
+        // A declaration that came late and is wrong: an error of the application, answered as one.
+        Err(error) => error,
+    };
+    apart(|| guard(failure::handle(connection, error))).await
 }
 
 /// Answers an exception that no handler was registered for with a 500, and gives it back.
-async fn unhandled(connection: &Connection, error: PyErr, errors: &Py<PyAny>) -> PyResult<()> {
+pub async fn unhandled(connection: &Connection, error: PyErr, errors: &Py<PyAny>) -> PyResult<()> {
     let py = connection.py();
     if !connection.websocket && error.value(py).is_instance(imports::client_disconnect(py)?)? {
         // The client has left: there is nobody to answer, and nothing that the application did wrong.
@@ -322,10 +328,19 @@ async fn unhandled(connection: &Connection, error: PyErr, errors: &Py<PyAny>) ->
     }
     // The answer is a courtesy; the exception itself goes on to the server, which logs it.
     let error = connection.keep_error(error);
+    let started = Outlet::of(connection).map_or_else(|| connection.started.get(), Outlet::has_left);
+    if !started && connection.scope().contains(interned::max_body_size(py))? {
+        // The limit is that of an application which this one is mounted in; the answer is not an error of either.
+        let arguments = (connection.scope(), connection.receive(), connection.host_send(), error.get());
+        let answering = imports::body_limit_answered(py)?.call1(arguments)?;
+        if wait(connection.channel(), answering).await?.is_truthy(py)? {
+            return Ok(());
+        }
+    }
     connection.channel().set_handling(Some(error.get().unbind()));
     let respond = errors.bind(py).call_method1(
         pyo3::intern!(py, "respond"),
-        (connection.scope(), connection.receive(), connection.send(), error.get(), connection.started.get()),
+        (connection.scope(), connection.receive(), connection.host_send(), error.get(), started),
     );
     let responded = match respond {
         Ok(waiting) => wait(connection.channel(), waiting).await.map(drop),

@@ -72,6 +72,7 @@ imports! {
     telemetry_watches_lifespan = "forzium.telemetry", "lifespan_watches",
     telemetry_serve = "forzium.telemetry", "serve",
     route_selected = "forzium.routing.scope", "route_selected",
+    body_limit_answered = "forzium._body_limit", "answered",
     framed = "forzium.responses.base", "framed",
     json_leniently = "forzium._compile.runtime", "json_leniently",
     exit_stack = "contextlib", "AsyncExitStack",

@@ -35,6 +35,7 @@ names! {
     http_response_start = "http.response.start",
     lifespan = "lifespan",
     matches = "matches",
+    max_body_size = "starlette.max_body_size",
     method = "method",
     more_body = "more_body",
     nothing_follows = "forzium.nothing_follows",

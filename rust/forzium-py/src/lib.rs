@@ -11,7 +11,9 @@ pub mod json;
 mod message;
 mod plan;
 mod providers;
-// 2. Stages: none knows another.
+// 2. Middleware: what it makes of a request and of a response.
+mod middleware;
+// 3. Stages: none knows another.
 mod call;
 mod extract;
 mod route;
@@ -19,13 +21,15 @@ mod scope;
 mod send;
 mod serialize;
 mod solve;
-// 3. Protocols: they know the order of the stages.
+// 4. Protocols: they know the order of the stages.
 mod failure;
 mod http;
 mod pipeline;
 mod websocket;
-// 4. What Python calls.
+// 5. What Python calls.
 mod app;
+mod chain;
+mod router;
 mod socket;
 mod text;
 
@@ -35,15 +39,21 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _forzium {
     #[pymodule_export]
-    use super::app::{AsgiApp, Dispatcher, Exits, Handler, declared, solve_values};
+    use super::app::{AsgiApp, Exits, Handler, solve_values};
     #[pymodule_export]
     use super::awaitable::Awaitable;
     #[pymodule_export]
+    use super::chain::{Chain, Routes};
+    #[pymodule_export]
     use super::json::{dumps_py, loads_py};
+    #[pymodule_export]
+    use super::middleware::{Cors, TrustedHost};
     #[pymodule_export]
     use super::plan::Plan;
     #[pymodule_export]
     use super::route::Table;
+    #[pymodule_export]
+    use super::router::{Dispatcher, declared};
     #[pymodule_export]
     use super::send::Sender;
     #[pymodule_export]

@@ -77,6 +77,7 @@ bytes! {
     content_length_name = b"content-length",
     content_type_name = b"content-type",
     json_media_type = b"application/json",
+    plain_text_media_type = b"text/plain; charset=utf-8",
 }
 
 /// What the host handed over for a request body.

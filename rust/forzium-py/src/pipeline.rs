@@ -6,7 +6,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::awaitable::{Held, wait};
+use crate::awaitable::{Held, apart, wait};
 use crate::call::Trip;
 use crate::connection::{Connection, Exit};
 use crate::extract::{self, BodyProblem, Extracted};
@@ -32,7 +32,7 @@ pub async fn execute(connection: &Connection, plan: &Plan) -> PyResult<Outgoing>
         return Err(PyErr::from_value(invalid));
     };
     if let Some(stream) = &plan.answer.stream {
-        return Box::pin(streamed(connection, plan, stream, value)).await;
+        return apart(|| streamed(connection, plan, stream, value)).await;
     }
     serialize::finish(connection, plan, value).await
 }
@@ -68,7 +68,7 @@ async fn solve(connection: &Connection, plan: &Plan) -> PyResult<Option<Py<PyAny
     };
     if Trip::takes(endpoint) {
         trip.add(endpoint, slot, arguments);
-        return Box::pin(trip.run(connection)).await.map(Some);
+        return apart(|| trip.run(connection)).await.map(Some);
     }
     call::run(connection, endpoint, arguments).await.map(Some)
 }
@@ -108,7 +108,7 @@ async fn solved<'c>(connection: &'c Connection, plan: &'c Plan, takes_along: boo
         }
         let joins = Trip::takes(node) && (takes_along || at < last);
         if !joins && !trip.is_empty() {
-            Box::pin(std::mem::take(&mut trip).run(connection)).await?;
+            apart(|| std::mem::take(&mut trip).run(connection)).await?;
         }
         let before = Progress::errors(connection);
         let mut arguments = Vec::with_capacity(node.inputs.len() + 1);
@@ -121,7 +121,7 @@ async fn solved<'c>(connection: &'c Connection, plan: &'c Plan, takes_along: boo
             }
             if !trip.is_empty() {
                 // Dependencies run whatever the others' errors: what one of them raises comes before those.
-                Box::pin(trip.run(connection)).await?;
+                apart(|| trip.run(connection)).await?;
             }
             return Ok(None);
         }

@@ -5,7 +5,7 @@
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 
-use crate::awaitable::{Held, wait};
+use crate::awaitable::{Held, apart, wait};
 use crate::connection::{Connection, Exit, Kept, Lifetime};
 use crate::plan::{Node, Plan, Visit};
 use crate::{imports, interned};
@@ -102,7 +102,7 @@ pub async fn unwind(connection: &Connection, lifetime: Lifetime, failure: Option
     if empty {
         return failure;
     }
-    Box::pin(unwound(connection, lifetime, failure)).await
+    apart(|| unwound(connection, lifetime, failure)).await
 }
 
 async fn unwound(connection: &Connection, lifetime: Lifetime, failure: Option<PyErr>) -> Option<PyErr> {

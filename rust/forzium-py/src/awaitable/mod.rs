@@ -29,7 +29,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyTraceback, PyTuple, PyType};
 
 pub use shared::Shared;
-pub use wait::{Driven, attached, guard, iterator_of, next_step, send_in, steps_of, throw_in, wait, wait_noted};
+pub use wait::{Driven, apart, attached, guard, iterator_of, next_step, send_in, steps_of, throw_in, wait, wait_noted};
 
 /// What the driver of an awaitable put in.
 enum Resume {

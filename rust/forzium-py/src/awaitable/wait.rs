@@ -256,6 +256,15 @@ impl Drop for Handled<'_> {
     }
 }
 
+/// Puts work that is seldom to do apart, so that the machine around it, and its place on the stack, stay small.
+#[inline(never)]
+pub fn apart<'c, F, T>(work: impl FnOnce() -> F) -> Pin<Box<dyn Future<Output = T> + 'c>>
+where
+    F: Future<Output = T> + 'c,
+{
+    Box::pin(work())
+}
+
 /// Turns a panic inside `future` into an exception, so that it is answered and logged like any other.
 pub fn guard<F: Future<Output = PyResult<T>>, T>(future: F) -> impl Future<Output = PyResult<T>> {
     Guard { future }

@@ -10,8 +10,9 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
-use crate::awaitable::{Held, Shared, wait};
+use crate::awaitable::{Held, Shared, apart, wait};
 use crate::connection::Connection;
+use crate::middleware::{self, Outlet};
 use crate::{imports, interned, message};
 
 /// `send` as handed to responses that are called as ASGI applications: notes when the response starts.
@@ -54,11 +55,29 @@ pub async fn written(
     headers: &Bound<'_, PyAny>,
     body: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
+    match Outlet::of(connection) {
+        None => both(connection, status, headers, body).await,
+        Some(outlet) => {
+            connection.started.set(true);
+            let (headers, body) = middleware::whole(connection, outlet, status, headers, body).await?;
+            outlet.leaves();
+            both(connection, status, &headers, &body).await
+        }
+    }
+}
+
+/// Gives the host the two messages of a response.
+async fn both(
+    connection: &Connection,
+    status: u16,
+    headers: &Bound<'_, PyAny>,
+    body: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     let py = connection.py();
-    let start = connection.send().call1((message::response_start(py, status, headers)?,))?;
+    let start = connection.host_send().call1((message::response_start(py, status, headers)?,))?;
     connection.started.set(true);
     wait(connection.channel(), start).await?;
-    let rest = connection.send().call1((message::response_body(py, body)?,))?;
+    let rest = connection.host_send().call1((message::response_body(py, body)?,))?;
     wait(connection.channel(), rest).await?;
     Ok(())
 }
@@ -91,7 +110,7 @@ pub async fn response(connection: &Connection, response: Bound<'_, PyAny>) -> Py
     }
     if !connection.websocket && stream::is_stream(&response)? {
         let response = connection.keep(response);
-        Box::pin(stream::stream(connection, &response)).await?;
+        apart(|| stream::stream(connection, &response)).await?;
         let tasks = response.get().getattr(interned::background(py))?;
         drop(response);
         return if tasks.is_none() { Ok(()) } else { background(connection, tasks).await };
