@@ -182,11 +182,14 @@ _OAUTH2_REDIRECT_PAGE = """<!DOCTYPE html>
 
     const CODE_FLOWS = ['accessCode', 'authorizationCode', 'authorization_code'];
     const NO_CODE = 'no accessCode received from the server.';
+    const UNSAFE = 'Authorization may be unsafe: the state that came back is not the one that was sent.';
 
     function readAnswer() {
-        const fragment = window.location.hash.substring(1); const text = /code|token|error/.test(fragment) ?
-        fragment.replace('?', '&') : window.location.search.substring(1); const answer = {}; for (const field of
-        text.split('&').filter(Boolean)) {
+        const fragment = window.location.hash.substring(1);
+        const isInFragment = /code|token|error/.test(fragment);
+        const text = isInFragment ? fragment.replace('?', '&') : window.location.search.substring(1);
+        const answer = {};
+        for (const field of text.split('&').filter(Boolean)) {
             const [name, ...value] = field.split('=');
             answer[name] = decodeURIComponent(value.join('='));
         }
@@ -197,7 +200,7 @@ _OAUTH2_REDIRECT_PAGE = """<!DOCTYPE html>
         if (!answer.error) {
             return `[Authorization failed]: ${NO_CODE}`;
         }
-        const description = answer.error_description ? `${answer.error_description}. ` : NO_CODE + ' ';
+        const description = answer.error_description ? `${answer.error_description}. ` : `${NO_CODE} `;
         const more = answer.error_uri ? `More info: ${answer.error_uri}` : '';
         return `[${answer.error}]: ${description}${more}`;
     }
@@ -213,8 +216,7 @@ _OAUTH2_REDIRECT_PAGE = """<!DOCTYPE html>
             request.callback({auth, token: answer, isValid, redirectUrl});
         } else {
             if (!isValid) {
-                report('warning', 'Authorization may be unsafe: the state that came back is not the one that was
-                sent.');
+                report('warning', UNSAFE);
             }
             if (answer.code) {
                 delete request.state;
