@@ -143,6 +143,14 @@ def pending_adapter(field_info: FieldInfo) -> PendingAdapter | None:
     return None if key is None else PendingAdapter(key, field_info)
 
 
+def may_be_hooked(field_info: FieldInfo) -> bool:
+    """Whether building the adapter of a field may run code of the program: the hooks of its classes and metadata."""
+    annotation = field_info.annotation
+    if _shape(annotation) is None:
+        return True
+    return bool(field_info.metadata) and _constraints(annotation, field_info.metadata) is None
+
+
 def _key(field_info: FieldInfo) -> Key | None:
     default = field_info.default
     if (

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
 
-from forzium._fields.adapters import pending_adapter
+from forzium._fields.adapters import may_be_hooked
 from forzium._fields.annotations import lenient_issubclass
 from forzium._fields.field import ModelField
 
@@ -104,8 +104,8 @@ def _reach(annotation: Any, known_models: TypeModelSet) -> None:
                 known_models.add(current)
                 for name, member in current.model_fields.items():
                     pending.append(member.annotation)
-                    if pending_adapter(member) is None:
-                        # Whatever a program has hooked into the schema of a member is asked once a document.
+                    if may_be_hooked(member):
+                        # Whatever a program has hooked into the schema of a member is asked for every document.
                         ModelField(field_info=member, name=name, config=_member_config(current, member))
         elif lenient_issubclass(current, Enum):
             known_models.add(current)

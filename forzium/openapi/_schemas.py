@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Mode = Literal["validation", "serialization"]
 Definitions = dict[str, dict[str, Any]]
 
+_WRITTEN_AS_THEY_ARE = frozenset((int, bool, type(None)))
+
 _MODES: tuple[Mode, Mode] = ("validation", "serialization")
 
 # As in pydantic: each round settles one more level of definitions that refer to each other. Two or three are usual.
@@ -126,8 +128,25 @@ class DocumentSchemas(GenerateJsonSchema):
         mapping = {(key, mode): schemas[id(core_schema), mode] for key, mode, core_schema in inputs}
 
         self._used = True
-        named = {rename.name(name): rename.references(schema) for name, schema in self.definitions.items()}
-        return mapping, self.sort(cast(Any, named))
+        named: dict[str, dict[str, Any]] = {}
+        for own in list(self.definitions):
+            name = rename.name(own)
+            # One at a time, and each let go when its sorted copy is made: a document's size once, not twice.
+            named |= cast(Any, self.sort({name: rename.references(self.definitions.pop(own))}))
+        for table in list(vars(self).values()):
+            # A generator holds its own methods, and would keep its tables until the garbage collector comes.
+            if isinstance(table, dict):
+                table.clear()
+        return mapping, {name: named[name] for name in sorted(named)}
+
+    def encode_default(self, dft: Any) -> Any:
+        """Encode a default. What is JSON already needs no serializer, which pydantic would build for each."""
+        kind = type(dft)
+        if kind in _WRITTEN_AS_THEY_ARE or (kind is str and dft.isascii()):
+            return dft
+        if kind in (list, dict) and not dft:
+            return kind()
+        return super().encode_default(dft)
 
 
 def _refers(schema: Any) -> bool:

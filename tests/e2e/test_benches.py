@@ -18,9 +18,10 @@ BENCHES = servers.ROOT / "benches"
         ["python/run.py", "--check", "--frameworks", "bare", "forzium", "fastapi", "starlette"],
         ["python/run.py", "--only", "dict", "stream-100", "--rounds", "1", "--frameworks", "forzium", "fastapi"],
         ["python/websocket_echo.py", "--rounds", "1", "--messages", "20"],
+        ["python/document.py", "--routes", "3", "--rounds", "1"],
         ["http/run.py", "--only", "dict", "--rounds", "1", "--seconds", "0.1", "--frameworks", "bare", "forzium"],
     ],
-    ids=["answers", "in process", "websocket", "over a socket"],
+    ids=["answers", "in process", "websocket", "the document", "over a socket"],
 )
 def test_a_benchmark_runs(command: list[str]) -> None:
     script = BENCHES / command[0]
