@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
 from typing_extensions import deprecated
 
 from forzium import applications
 from forzium.applications.base import Starlette, stacked
+from forzium.applications.document import Document, served_below
 from forzium.datastructures import Default, State
 from forzium.exceptions import (
     FastAPIDeprecationWarning,
@@ -149,7 +150,7 @@ class ForziumApp(Starlette):
         self.separate_input_output_schemas = separate_input_output_schemas
         self.openapi_external_docs = openapi_external_docs
         self.openapi_version = "3.1.0"
-        self.openapi_schema: dict[str, Any] | None = None
+        self._document = Document(None)
         self._openapi_routes_version: int | None = None
         if openapi_url:
             if not title:
@@ -249,13 +250,29 @@ class ForziumApp(Starlette):
 
     # The document and the pages
 
+    @property
+    def openapi_schema(self) -> dict[str, Any] | None:
+        """The document as it was made last; `None` has it made again. It may be changed, and is served as it is then."""
+        self._document.is_shared = True
+        return self._document.schema
+
+    @openapi_schema.setter
+    def openapi_schema(self, schema: dict[str, Any] | None) -> None:
+        self._document = Document(schema, is_shared=True)
+
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, made when first asked for and again when routes changed. Assign another function to
         replace it.
         """
+        document = self._current_document()
+        document.is_shared = True
+        return cast("dict[str, Any]", document.schema)
+
+    def _current_document(self) -> Document:
+        """The document, for whoever neither changes nor hands out what it holds."""
         version = self.router._get_routes_version()
-        if not self.openapi_schema or self._openapi_routes_version != version:
-            self.openapi_schema = applications.get_openapi(
+        if not self._document.schema or self._openapi_routes_version != version:
+            schema = applications.get_openapi(
                 title=self.title,
                 version=self.version,
                 openapi_version=self.openapi_version,
@@ -271,8 +288,9 @@ class ForziumApp(Starlette):
                 separate_input_output_schemas=self.separate_input_output_schemas,
                 external_docs=self.openapi_external_docs,
             )
+            self._document = Document(schema)
             self._openapi_routes_version = version
-        return self.openapi_schema
+        return self._document
 
     def setup(self) -> None:
         """Add the routes of the document and the pages. Called once, at the end of `__init__`."""
@@ -287,13 +305,11 @@ class ForziumApp(Starlette):
             self.add_route(self.redoc_url, self._serve_redoc(), include_in_schema=False)
 
     def _serve_document(self) -> Callable[[Request], Awaitable[Response]]:
-        async def openapi(req: Request) -> JSONResponse:
-            root_path = _root_path(req)
-            schema = self.openapi()
-            servers = schema.get("servers", [])
-            if root_path and self.root_path_in_servers and all(each.get("url") != root_path for each in servers):
-                schema = {**schema, "servers": [{"url": root_path}, *servers]}
-            return JSONResponse(schema)
+        async def openapi(req: Request) -> Response:
+            root_path = _root_path(req) if self.root_path_in_servers else ""
+            if getattr(self.openapi, "__func__", None) is _OWN_OPENAPI:
+                return Response(self._current_document().body(root_path), media_type=JSONResponse.media_type)
+            return JSONResponse(served_below(self.openapi(), root_path))
 
         return openapi
 
@@ -467,5 +483,8 @@ def _serve_oauth2_redirect() -> Callable[[Request], Awaitable[Response]]:
 
     return swagger_ui_redirect
 
+
+# Whoever has replaced it, on an application, in a subclass or on the class, decides what is served.
+_OWN_OPENAPI = ForziumApp.openapi
 
 FastAPI = ForziumApp
