@@ -252,7 +252,7 @@ class ForziumApp(Starlette):
 
     @property
     def openapi_schema(self) -> dict[str, Any] | None:
-        """The document as it was made last; `None` has it made again. It may be changed, and is served as it is then."""
+        """The document as it was made last; `None` has it made again. It may be changed; what is served is that."""
         self._document.is_shared = True
         return self._document.schema
 
