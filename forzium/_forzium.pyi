@@ -12,8 +12,10 @@ from typing_extensions import disjoint_base
 from forzium.websockets import WebSocketState
 
 __all__ = [
+    "Around",
     "AsgiApp",
     "Awaitable",
+    "CallNext",
     "Chain",
     "Cors",
     "Dispatcher",
@@ -23,6 +25,7 @@ __all__ = [
     "Method",
     "Plan",
     "Routes",
+    "Run",
     "Sender",
     "Socket",
     "Table",
@@ -33,6 +36,7 @@ __all__ = [
     "native",
     "parse_cookies",
     "parse_query",
+    "place",
     "solve_values",
 ]
 
@@ -97,6 +101,35 @@ class Socket:
     client_state: WebSocketState
     application_state: WebSocketState
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+
+class Around:
+    """The base of `BaseHTTPMiddleware`: calling an instance lets its `dispatch_func` answer, around its `app`."""
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Around: ...
+    def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> _Awaitable[None]: ...
+
+@final
+class CallNext:
+    """What `dispatch` is given to run the rest of the chain with."""
+
+    def __call__(self, request: Any) -> Run: ...
+
+@final
+class Run(Coroutine[Any, Any, Any]):
+    """One run of the rest of the chain, and the awaitable of its response."""
+
+    @property
+    def only_chunk(self) -> Any: ...
+    @property
+    def apart(self) -> Any: ...
+    @property
+    def receiving(self) -> set[Any]: ...
+    def __await__(self) -> Run: ...
+    def __iter__(self) -> Run: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any) -> Any: ...
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any: ...
+    def close(self) -> None: ...
 
 @disjoint_base
 class AsgiApp:
@@ -259,6 +292,9 @@ def solve_values(
 
     Gives `(values or None, errors, background tasks, response)`.
     """
+
+def place() -> tuple[Any, Any] | None:
+    """Tell the current task and the innermost cancel scope opened in it. None: that cannot be told."""
 
 def parse_query(query: bytes, /) -> list[tuple[str, str]]:
     """Read the pairs of a query string or an urlencoded form, in order, blank values kept.

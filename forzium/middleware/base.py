@@ -1,6 +1,7 @@
 """`BaseHTTPMiddleware`: middleware written as "take the request, call the rest, return a response".
 
-Layer: on `_one_task` and `_rest_of_chain` beside it, which say how the two go on.
+Layer: on the core (`around`), which lets `dispatch` and the rest go on in turns in one task, and on `_rest_of_chain`
+beside it.
 Not for: middleware that sees ASGI messages; that is a plain class with `__call__(scope, receive, send)`.
 
 Nothing is buffered: each message of the rest of the chain is handed over when it is sent, and a background task starts
@@ -13,18 +14,13 @@ Source: `starlette.middleware.base`. There context variables flow in only, and t
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from anyio import CancelScope
-
-from forzium._utils import create_collapsing_task_group
-from forzium.middleware._one_task import OneTask, where
-from forzium.middleware._rest_of_chain import CachedRequest, RestOfChain, Steps, StreamedResponse
+from forzium._forzium import Around
+from forzium.middleware._rest_of_chain import CachedRequest, StreamedResponse
 from forzium.requests import Request
 from forzium.responses import Response
 
 if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
-
-    from forzium.types import ASGIApp, Receive, Scope, Send
+    from forzium.types import ASGIApp
 
 __all__ = ["BaseHTTPMiddleware", "DispatchFunction", "RequestResponseEndpoint"]
 
@@ -36,7 +32,7 @@ _CachedRequest = CachedRequest
 _StreamingResponse = StreamedResponse
 
 
-class BaseHTTPMiddleware:
+class BaseHTTPMiddleware(Around):
     """Base of middleware that overrides `dispatch`; anything but HTTP passes through untouched.
 
     Args:
@@ -48,52 +44,6 @@ class BaseHTTPMiddleware:
         self.app = app
         self.dispatch_func = self.dispatch if dispatch is None else dispatch
 
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request = CachedRequest(scope, receive, send)
-        here = where()
-        if here is None:
-            await self._apart(request, send)
-        else:
-            await OneTask(self, request, send, here)
-
-    async def _apart(self, request: CachedRequest, send: "Send") -> None:
-        """Do the same with a task group, where nothing is known about tasks."""
-        runs: list[RestOfChain] = []
-        tasks: TaskGroup
-
-        async def call_next(_: Request) -> Response:
-            run = RestOfChain(self.app, request, send)
-            runs.append(run)
-            scope = CancelScope()
-            tasks.start_soon(_go_on, run, scope)
-            try:
-                return await run.response()
-            except BaseException:
-                # Nobody will have the response of a run that `dispatch` has stopped waiting for.
-                scope.cancel()
-                raise
-
-        try:
-            async with create_collapsing_task_group() as tasks:
-                response = await self.dispatch_func(request, call_next)
-                await response(request.scope, request.wrapped_receive, send)
-                for run in runs:
-                    run.finish()
-        finally:
-            for run in runs:
-                run.close()
-        for run in runs:
-            run.adopt_variables()
-            error, run.error = run.error, None
-            try:
-                if error is not None:
-                    raise error
-            finally:
-                del error
-
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         """Answer `request`; `await call_next(request)` gives the response of the rest of the chain.
 
@@ -101,11 +51,3 @@ class BaseHTTPMiddleware:
             NotImplementedError: A subclass neither overrides this nor was given `dispatch=`.
         """
         raise NotImplementedError()
-
-
-async def _go_on(run: RestOfChain, scope: CancelScope) -> None:
-    with scope:
-        await Steps(run.go_on())
-        if run.error is not None and not isinstance(run.error, Exception):
-            error, run.error = run.error, None
-            raise error

@@ -22,6 +22,7 @@ mod send;
 mod serialize;
 mod solve;
 // 4. Protocols: they know the order of the stages.
+mod around;
 mod failure;
 mod http;
 mod pipeline;
@@ -40,6 +41,8 @@ use pyo3::prelude::*;
 mod _forzium {
     #[pymodule_export]
     use super::app::{AsgiApp, Exits, Handler, solve_values};
+    #[pymodule_export]
+    use super::around::{Around, CallNext, Run, place};
     #[pymodule_export]
     use super::awaitable::Awaitable;
     #[pymodule_export]

@@ -11,6 +11,9 @@
 //!
 //! Not here: what is awaited, and what it means (the stages and protocols).
 
+mod context;
+mod drive;
+mod place;
 mod shared;
 mod wait;
 
@@ -28,11 +31,14 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyTraceback, PyTuple, PyType};
 
+pub use context::{Entered, adopt, copy, copy_current, in_context};
+pub use drive::{Came, Drivable, Inner, drive};
+pub use place::Place;
 pub use shared::Shared;
 pub use wait::{Driven, apart, attached, guard, iterator_of, next_step, send_in, steps_of, throw_in, wait, wait_noted};
 
 /// What the driver of an awaitable put in.
-enum Resume {
+pub enum Resume {
     Send(Option<Py<PyAny>>),
     Throw(PyErr),
 }

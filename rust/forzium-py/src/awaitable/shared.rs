@@ -4,6 +4,7 @@
 ///
 /// `#[pyclass]` asks for `Send + Sync`. The values kept here (cells, reference-counted state, machines) are neither, and
 /// need not be: every method of a Python class runs with the interpreter's lock held, one thread at a time.
+#[derive(Default)]
 pub struct Shared<T>(pub T);
 
 // SAFETY:

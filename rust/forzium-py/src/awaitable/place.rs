@@ -1,0 +1,123 @@
+//! Where code runs: in which task, and within which cancel scope opened there.
+//!
+//! anyio and trio have no question for the innermost scope, so that their own record of it is read. Where one of them
+//! has changed inside, a place cannot be told, and everything does without.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
+
+use crate::imports;
+
+/// A task and the innermost cancel scope opened in it.
+pub struct Place {
+    task: Py<PyAny>,
+    /// None: there is no scope. Scopes are compared by identity.
+    scope: Option<Py<PyAny>>,
+    pub is_trio: bool,
+}
+
+impl Place {
+    /// The place of the code that asks; none where it cannot be told.
+    pub fn here(py: Python<'_>) -> PyResult<Option<Self>> {
+        if let Some(task) = asyncio_task(py)? {
+            let Some(states) = anyio_states(py)? else { return Ok(None) };
+            let scope = match states.get_item(PyWeakrefReference::new(&task)?)? {
+                None => None,
+                Some(state) => match state.getattr_opt(pyo3::intern!(py, "cancel_scope"))? {
+                    None => return Ok(None),
+                    Some(scope) => (!scope.is_none()).then(|| scope.unbind()),
+                },
+            };
+            return Ok(Some(Self { task: task.unbind(), scope, is_trio: false }));
+        }
+        let Some(task) = trio_task(py)? else { return Ok(None) };
+        let scope = task.getattr_opt(pyo3::intern!(py, "_cancel_status"))?;
+        Ok(scope.map(|scope| Self { task: task.unbind(), scope: Some(scope.unbind()), is_trio: true }))
+    }
+
+    /// Whether the code that asks is at this place.
+    pub fn is_here(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(Self::here(py)?.is_some_and(|here| {
+            here.task.is(&self.task)
+                && match (&here.scope, &self.scope) {
+                    (Some(here), Some(there)) => here.is(there),
+                    (None, None) => true,
+                    _ => false,
+                }
+        }))
+    }
+
+    /// Whether the code that asks runs in this task, whatever scopes are open.
+    pub fn is_task_here(&self, py: Python<'_>) -> PyResult<bool> {
+        let task = if self.is_trio { trio_task(py)? } else { asyncio_task(py)? };
+        Ok(task.is_some_and(|task| task.is(&self.task)))
+    }
+
+    pub fn task<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.task.bind(py)
+    }
+
+    /// Task and scope, for tests and tools.
+    pub fn into_pair(self, py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        (self.task, self.scope).into_pyobject(py)
+    }
+
+    pub fn traverse(&self, visit: &pyo3::gc::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.task)?;
+        visit.call(&self.scope)
+    }
+}
+
+/// asyncio's current task; none under another loop.
+fn asyncio_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    static FUNCTIONS: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
+    let functions = match FUNCTIONS.get(py) {
+        Some(functions) => functions,
+        None => {
+            // Not imported: under trio there is no need for it.
+            let modules = imports::modules(py)?.cast::<PyDict>()?;
+            let Some(asyncio) = modules.get_item("asyncio")? else { return Ok(None) };
+            let Some(loop_of) = asyncio.getattr_opt("_get_running_loop")? else { return Ok(None) };
+            let Some(task_of) = asyncio.getattr_opt("current_task")? else { return Ok(None) };
+            FUNCTIONS.get_or_init(py, || (loop_of.unbind(), task_of.unbind()))
+        }
+    };
+    let running = functions.0.bind(py).call0()?;
+    if running.is_none() {
+        return Ok(None);
+    }
+    let task = functions.1.bind(py).call1((running,))?;
+    Ok((!task.is_none()).then_some(task))
+}
+
+/// What anyio knows of the scopes of asyncio's tasks: from weak references to tasks to states.
+fn anyio_states(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyDict>>> {
+    static STATES: PyOnceLock<Option<Py<PyDict>>> = PyOnceLock::new();
+    let states = STATES.get_or_try_init(py, || {
+        let states = py.import("anyio._backends._asyncio")?.getattr_opt("_task_states")?;
+        let states = states.map(|states| states.getattr_opt("data")).transpose()?.flatten();
+        Ok::<_, PyErr>(states.and_then(|states| states.cast_into::<PyDict>().ok()).map(Bound::unbind))
+    })?;
+    Ok(states.as_ref().map(|states| states.bind(py)))
+}
+
+/// trio's current task; none under another loop.
+fn trio_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    static CURRENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let current = match CURRENT.get(py) {
+        Some(current) => current,
+        None => {
+            let modules = imports::modules(py)?.cast::<PyDict>()?;
+            let Some(lowlevel) = modules.get_item("trio.lowlevel")? else { return Ok(None) };
+            let current = lowlevel.getattr("current_task")?;
+            CURRENT.get_or_init(py, || current.unbind())
+        }
+    };
+    match current.bind(py).call0() {
+        Ok(task) => Ok(Some(task)),
+        Err(error) if error.is_instance_of::<PyRuntimeError>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
