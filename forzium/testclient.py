@@ -1,7 +1,8 @@
 """`TestClient`: call an application from synchronous tests, as a client would, without a socket.
 
 Layer: top; on `_utils`, `exceptions`, `websockets`, and on httpx2 (httpx where that is missing).
-Not for: production clients, nor tests that are coroutines themselves (httpx's `ASGITransport` is for those).
+Not for: production clients, nor tests that are coroutines themselves: `AsyncTestClient` is for those (it stands in
+`_async_testclient`, is named here, and shares what this module knows of requests and responses).
 
 The application runs in an event loop of a thread of its own, through anyio's blocking portal. Inside `with client:`
 there is one such thread, and the lifespan runs in it; outside each request gets its own, which ends with its response.
@@ -10,30 +11,30 @@ Source: `starlette.testclient`.
 """
 
 import contextlib
-import inspect
 import json
 import math
 import warnings
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, cast
 from urllib.parse import unquote, urljoin
 
 import anyio
 import anyio.abc
 import anyio.from_thread
-from anyio.streams.stapled import StapledObjectStream
 
-from forzium._utils import is_async_callable
+from forzium._test_exchange import ASGI2App, ASGI3App, ASGIInstance, Exchange, Lifespan, as_asgi3
 from forzium.exceptions import StarletteDeprecationWarning
-from forzium.types import ASGIApp, Message, Receive, Scope, Send
+from forzium.types import ASGIApp, Message, Scope
 from forzium.websockets import WebSocketDisconnect
 
 if TYPE_CHECKING:
     import httpx2 as httpx
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from forzium._async_testclient import AsyncTestClient as AsyncTestClient
+    from forzium._async_testclient import AsyncWebSocketTestSession as AsyncWebSocketTestSession
 else:
     try:
         import httpx2 as httpx
@@ -53,11 +54,25 @@ else:
             stacklevel=2,
         )
 
-__all__ = ["ASGI2App", "ASGI3App", "ASGIInstance", "TestClient", "WebSocketDenialResponse", "WebSocketTestSession"]
+__all__ = [
+    "ASGI2App",
+    "ASGI3App",
+    "ASGIInstance",
+    "AsyncTestClient",
+    "AsyncWebSocketTestSession",
+    "TestClient",
+    "WebSocketDenialResponse",
+    "WebSocketTestSession",
+]
 
-ASGIInstance = Callable[[Receive, Send], Awaitable[None]]
-ASGI2App = Callable[[Scope], ASGIInstance]
-ASGI3App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+def __getattr__(name: str) -> Any:
+    if name in ("AsyncTestClient", "AsyncWebSocketTestSession"):
+        from forzium import _async_testclient
+
+        return getattr(_async_testclient, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 _PortalFactory = Callable[[], AbstractContextManager[anyio.from_thread.BlockingPortal]]
 _RequestData = Mapping[str, str | Iterable[str] | bytes]
@@ -71,38 +86,21 @@ class _AsyncBackend(TypedDict):
     backend_options: dict[str, Any]
 
 
-def _is_asgi3(app: "ASGI2App | ASGI3App | Any") -> TypeGuard[ASGI3App]:
-    if inspect.isclass(app):
-        return hasattr(app, "__await__")
-    return is_async_callable(app) or _takes_three(app)
+class Upgrade(Exception):
+    """Carries the scope of a WebSocket out of the transport, past httpx, to `websocket_connect`."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
 
 
-def _takes_three(app: Callable[..., Any]) -> bool:
-    """Tell whether a callable that is no coroutine function takes scope, receive and send all the same."""
-    try:
-        inspect.signature(app).bind(None, None, None)
-    except TypeError:
-        return False
-    except ValueError:  # native code that does not tell
-        pass
-    return True
-
-
-class _ASGI2Adapter:
-    """An application of ASGI 2, called in two steps, as one of ASGI 3."""
-
-    def __init__(self, app: ASGI2App) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope)(receive, send)
-
-
-class _Upgrade(Exception):
-    """Carries a WebSocket session out of the transport, past httpx, to `websocket_connect`."""
-
-    def __init__(self, session: "WebSocketTestSession") -> None:
-        self.session = session
+def upgrade_headers(subprotocols: Sequence[str] | None, options: dict[str, Any]) -> None:
+    """Complete the headers among a request's options by those of a WebSocket's handshake."""
+    headers = options.setdefault("headers", {})
+    headers.setdefault("connection", "upgrade")
+    headers.setdefault("sec-websocket-key", "testserver==")
+    headers.setdefault("sec-websocket-version", "13")
+    if subprotocols is not None:
+        headers.setdefault("sec-websocket-protocol", ", ".join(subprotocols))
 
 
 class WebSocketDenialResponse(httpx.Response, WebSocketDisconnect):  # type: ignore[misc]
@@ -222,29 +220,13 @@ class WebSocketTestSession:
         return json.loads(message["text"] if mode == "text" else message["bytes"].decode("utf-8"))
 
 
-class _Exchange(httpx.SyncByteStream):
-    """One HTTP request to the application and the response it makes, whose body this is.
-
-    The application runs in the portal's event loop, all other methods in the caller's thread. A chunk is handed over
-    when it is read and not before, so that the application feels a slow reader.
-    """
+class _SyncExchange(Exchange, httpx.SyncByteStream):
+    """The same for a caller in another thread: the application runs in the event loop of a portal."""
 
     def __init__(self, app: ASGI3App, scope: Scope, request: "httpx.Request", raise_server_exceptions: bool) -> None:
-        self.app = app
-        self.scope = scope
-        self.request = request
-        self.raise_server_exceptions = raise_server_exceptions
-        self.request_sent = False
-        self.status: int | None = None
-        self.headers: list[tuple[str, str]] = []
-        self.body_sent = False
-        self.trailers: _Headers | None = None
-        self.debug: dict[str, Any] | None = None
-        self.on_closed: Callable[[], None] = lambda: None
+        super().__init__(app, scope, request, raise_server_exceptions)
         self._task: Future[None] | None = None
         self._exits = contextlib.ExitStack()
-
-    # In the caller's thread.
 
     def start(self, portal_factory: _PortalFactory) -> None:
         """Start the application and wait until its response has started or it has ended.
@@ -299,79 +281,13 @@ class _Exchange(httpx.SyncByteStream):
         self.portal.call(self._cancel_scope.cancel)
         self.close()
 
-    # In the event loop.
 
-    async def _prepare(self) -> None:
-        self._started = anyio.Event()
-        self._complete = anyio.Event()
-        self._cancel_scope = anyio.CancelScope()
-        streams: tuple[MemoryObjectSendStream[tuple[bytes, bool]], MemoryObjectReceiveStream[tuple[bytes, bool]]] = (
-            anyio.create_memory_object_stream(0)
-        )
-        self._chunks_in, self._chunks_out = streams
-
-    def _cancel_if_incomplete(self) -> None:
-        if not self._complete.is_set():
-            self._cancel_scope.cancel()
-
-    async def _run(self) -> None:
-        try:
-            with self._cancel_scope:
-                async with self._chunks_in:
-                    await self.app(self.scope, self.receive, self.send)
-        finally:
-            self._started.set()
-
-    async def _next_chunk(self) -> bytes:
-        chunk, is_end = await self._chunks_out.receive()
-        if is_end:
-            self._complete.set()
-        return chunk
-
-    async def receive(self) -> Message:
-        if self.request_sent:
-            if not self._complete.is_set():  # waiting for what has happened would still give way to a cancellation
-                await self._complete.wait()
-            return {"type": "http.disconnect"}
-        body = self.request.read()
-        self.request_sent = True
-        return {"type": "http.request", "body": body}
-
-    async def send(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start":
-            assert self.status is None, 'Received multiple "http.response.start" messages.'
-            self.headers = [(key.decode(), value.decode()) for key, value in message.get("headers", [])]
-            self.status = message["status"]
-            if message.get("trailers", False):
-                self.trailers = []
-            self._started.set()
-        elif kind == "http.response.body":
-            assert self.status is not None, 'Received "http.response.body" without "http.response.start".'
-            assert not self._complete.is_set(), 'Received "http.response.body" after response completed.'
-            assert not self.body_sent, 'Received "http.response.body" after body completed.'
-            is_last = not message.get("more_body", False)
-            # The buffer may be the application's, to be written again: what is handed over is a copy.
-            await self._chunks_in.send((bytes(message.get("body", b"")), is_last and self.trailers is None))
-            self.body_sent = is_last
-        elif kind == "http.response.trailers":
-            assert self.trailers is not None, 'Received "http.response.trailers" without declaring trailers.'
-            assert self.body_sent, 'Received "http.response.trailers" before body completed.'
-            assert not self._complete.is_set(), 'Received "http.response.trailers" after response completed.'
-            self.trailers.extend(message.get("headers", []))
-            if not message.get("more_trailers", False):
-                self._complete.set()
-        elif kind == "http.response.debug":
-            self.debug = message["info"]
-
-
-class _Transport(httpx.BaseTransport):
-    """Turns httpx's requests into ASGI scopes, and runs the application for each."""
+class Requests:
+    """What httpx's requests are to an application: scopes, and what its answers are to httpx."""
 
     def __init__(
         self,
         app: ASGI3App,
-        portal_factory: _PortalFactory,
         raise_server_exceptions: bool = True,
         root_path: str = "",
         *,
@@ -379,24 +295,21 @@ class _Transport(httpx.BaseTransport):
         app_state: dict[str, Any],
     ) -> None:
         self.app = app
-        self.portal_factory = portal_factory
         self.raise_server_exceptions = raise_server_exceptions
         self.root_path = root_path
         self.client = client
         self.app_state = app_state
-        self._open: set[_Exchange] = set()
 
-    def close(self) -> None:
-        """Cancel the applications whose responses nobody has closed."""
-        with contextlib.ExitStack() as exits:
-            while self._open:
-                exits.callback(self._open.pop().abort)
+    def scope(self, request: "httpx.Request") -> dict[str, Any]:
+        """The scope of an HTTP request.
 
-    def _scope(self, request: "httpx.Request") -> dict[str, Any]:
+        Raises:
+            Upgrade: The request is the handshake of a WebSocket.
+        """
         url = request.url
         headers: _Headers = [] if "host" in request.headers else [(b"host", url.netloc)]
         headers.extend((name.lower().encode(), value.encode()) for name, value in request.headers.multi_items())
-        return {
+        scope = {
             "path": unquote(url.path),
             "raw_path": url.raw_path.partition(b"?")[0],
             "root_path": self.root_path,
@@ -407,32 +320,32 @@ class _Transport(httpx.BaseTransport):
             "server": [url.raw_host.decode("ascii"), _DEFAULT_PORTS[url.scheme] if url.port is None else url.port],
             "state": self.app_state.copy(),
         }
-
-    def handle_request(self, request: "httpx.Request") -> "httpx.Response":
-        scope = self._scope(request)
-        if request.url.scheme in ("ws", "wss"):
+        if url.scheme in ("ws", "wss"):
             offered = request.headers.get("sec-websocket-protocol", None)
             scope["type"] = "websocket"
             scope["subprotocols"] = [] if offered is None else [name.strip() for name in offered.split(",")]
             scope["extensions"] = {"websocket.http.response": {}}
-            raise _Upgrade(WebSocketTestSession(self.app, scope, self.portal_factory))
+            raise Upgrade(scope)
         scope["type"] = "http"
         scope["http_version"] = "1.1"
         scope["method"] = request.method
         scope["extensions"] = {"http.response.debug": {}, "http.response.trailers": {}}
-        return self._respond(_Exchange(self.app, scope, request, self.raise_server_exceptions))
+        return scope
 
-    def _respond(self, exchange: _Exchange) -> "httpx.Response":
-        exchange.start(self.portal_factory)
+    def response(self, exchange: Exchange) -> "httpx.Response":
+        """The response that has started, or an empty 500 where there is none.
+
+        Raises:
+            AssertionError: There is none, and errors are to be raised.
+        """
         request = exchange.request
         if exchange.status is None:
             if self.raise_server_exceptions:
                 raise AssertionError("TestClient did not receive any response.")
             response = httpx.Response(500, headers=[], stream=httpx.ByteStream(b""), request=request)
         else:
-            self._open.add(exchange)
-            exchange.on_closed = lambda: self._open.discard(exchange)
-            response = httpx.Response(exchange.status, headers=exchange.headers, stream=exchange, request=request)
+            stream = cast("httpx.SyncByteStream", exchange)
+            response = httpx.Response(exchange.status, headers=exchange.headers, stream=stream, request=request)
         if exchange.trailers is not None:
             response.extensions["http.response.trailers"] = exchange.trailers
         if exchange.debug is not None:
@@ -444,7 +357,31 @@ class _Transport(httpx.BaseTransport):
         return response
 
 
-class TestClient(httpx.Client):
+class _Transport(httpx.BaseTransport):
+    """Runs the application for each request, in the event loop of a portal."""
+
+    def __init__(self, requests: Requests, portal_factory: _PortalFactory) -> None:
+        self.requests = requests
+        self.portal_factory = portal_factory
+        self._open: set[_SyncExchange] = set()
+
+    def close(self) -> None:
+        """Cancel the applications whose responses nobody has closed."""
+        with contextlib.ExitStack() as exits:
+            while self._open:
+                exits.callback(self._open.pop().abort)
+
+    def handle_request(self, request: "httpx.Request") -> "httpx.Response":
+        scope = self.requests.scope(request)
+        exchange = _SyncExchange(self.requests.app, scope, request, self.requests.raise_server_exceptions)
+        exchange.start(self.portal_factory)
+        if exchange.status is not None:
+            self._open.add(exchange)
+            exchange.on_closed = lambda: self._open.discard(exchange)
+        return self.requests.response(exchange)
+
+
+class TestClient(Lifespan, httpx.Client):
     """An httpx client whose requests go to `app`.
 
     As a context manager it runs the lifespan of the application around the block.
@@ -469,7 +406,6 @@ class TestClient(httpx.Client):
     """
 
     __test__ = False
-    task: "Future[None]"
     portal: anyio.from_thread.BlockingPortal | None = None
 
     def __init__(
@@ -486,8 +422,8 @@ class TestClient(httpx.Client):
         client: tuple[str, int] = ("testclient", 50000),
     ) -> None:
         self.async_backend = _AsyncBackend(backend=backend, backend_options=backend_options or {})
-        self.app: ASGI3App = app if _is_asgi3(app) else _ASGI2Adapter(cast(ASGI2App, app))
-        self.app_state: dict[str, Any] = {}
+        self.app = as_asgi3(app)
+        self.app_state = {}
         headers = {} if headers is None else headers
         headers.setdefault("user-agent", "testclient")
         super().__init__(
@@ -496,12 +432,8 @@ class TestClient(httpx.Client):
             cookies=cookies,
             follow_redirects=follow_redirects,
             transport=_Transport(
-                self.app,
+                Requests(self.app, raise_server_exceptions, root_path, client=client, app_state=self.app_state),
                 self._portal_factory,
-                raise_server_exceptions,
-                root_path,
-                client=client,
-                app_state=self.app_state,
             ),
         )
 
@@ -564,28 +496,19 @@ class TestClient(httpx.Client):
             subprotocols: Offered to the application. Default is none.
             **kwargs: As for `request`.
         """
-        headers = kwargs.setdefault("headers", {})
-        headers.setdefault("connection", "upgrade")
-        headers.setdefault("sec-websocket-key", "testserver==")
-        headers.setdefault("sec-websocket-version", "13")
-        if subprotocols is not None:
-            headers.setdefault("sec-websocket-protocol", ", ".join(subprotocols))
+        upgrade_headers(subprotocols, kwargs)
         try:
             super().request("GET", urljoin("ws://testserver", url), **kwargs)
-        except _Upgrade as upgrade:
-            return upgrade.session
+        except Upgrade as upgrade:
+            return WebSocketTestSession(self.app, upgrade.scope, self._portal_factory)
         raise RuntimeError("Expected WebSocket upgrade")
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as exits:
             self.portal = portal = exits.enter_context(anyio.from_thread.start_blocking_portal(**self.async_backend))
             exits.callback(setattr, self, "portal", None)
-            from_app = anyio.create_memory_object_stream[Message | None](math.inf)
-            to_app = anyio.create_memory_object_stream[Message](math.inf)
-            for end in (*from_app, *to_app):
-                exits.callback(end.close)
-            self.stream_send = StapledObjectStream(*from_app)
-            self.stream_receive = StapledObjectStream(*to_app)
+            for close in self._open_streams():
+                exits.callback(close)
             self.task = portal.start_task_soon(self.lifespan)
             portal.call(self.wait_startup)
             exits.callback(portal.call, self.wait_shutdown)
@@ -595,34 +518,3 @@ class TestClient(httpx.Client):
 
     def __exit__(self, *args: Any) -> None:
         self.exit_stack.close()
-
-    async def lifespan(self) -> None:
-        """Run the application's lifespan; its end is sent on as None."""
-        try:
-            await self.app(
-                {"type": "lifespan", "state": self.app_state}, self.stream_receive.receive, self.stream_send.send
-            )
-        finally:
-            await self.stream_send.send(None)
-
-    async def _lifespan_message(self) -> Any:
-        message = await self.stream_send.receive()
-        if message is None:
-            self.task.result()
-        return message
-
-    async def _lifespan_event(self, event: Literal["startup", "shutdown"]) -> None:
-        await self.stream_receive.send({"type": f"lifespan.{event}"})
-        answer = await self._lifespan_message()
-        assert answer["type"] in (f"lifespan.{event}.complete", f"lifespan.{event}.failed")
-        if answer["type"] == f"lifespan.{event}.failed":
-            # The application goes on to raise, which is what the test is to see.
-            await self._lifespan_message()
-
-    async def wait_startup(self) -> None:
-        """Have the application start, raising what it raises."""
-        await self._lifespan_event("startup")
-
-    async def wait_shutdown(self) -> None:
-        """Have the application shut down, raising what it raises."""
-        await self._lifespan_event("shutdown")

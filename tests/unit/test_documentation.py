@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -84,6 +86,14 @@ def test_explaining() -> None:
 
 def test_json_values() -> None:
     load("json_values")
+
+
+def test_testing_with_coroutines() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "testing_async.py"]
+    done = subprocess.run(
+        command, cwd=EXAMPLES, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_testing(monkeypatch: pytest.MonkeyPatch) -> None:
