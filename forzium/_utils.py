@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 from typing_extensions import TypeIs
@@ -65,6 +66,8 @@ def is_async_callable(obj: Any) -> Any:
     """
     while isinstance(obj, functools.partial):
         obj = obj.func
+    if type(obj) is FunctionType and obj.__code__.co_flags & inspect.CO_COROUTINE:
+        return True  # by far the commonest, and asked for every background task
     return _is_coroutine_function(obj) or (callable(obj) and _is_coroutine_function(obj.__call__))
 
 

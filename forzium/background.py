@@ -76,6 +76,10 @@ class BackgroundTasks(BackgroundTask):
                 await task()
 
 
+# As written here, so that the core sees where somebody has put a function of their own.
+_CALL_ONE = BackgroundTask.__call__
+_CALL_ALL = BackgroundTasks.__call__
+
 _NO_SPAN = nullcontext()
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from forzium._fields.field import located_errors
 from forzium._threads import call_in_thread
 from forzium.concurrency import run_in_threadpool
 from forzium.datastructures import URL
@@ -330,11 +331,6 @@ def body_unreadable(scope: Scope, error: Any) -> Exception:
 # Errors of validation
 
 
-def located_errors(error: Any, loc: tuple[int | str, ...]) -> list[dict[str, Any]]:
-    """The errors of a `pydantic.ValidationError`, with `loc` put before their own location."""
-    return [{**each, "loc": loc + each.get("loc", ())} for each in error.errors(include_url=False)]
-
-
 def request_invalid(errors: list[Any], body: Any, context: Any) -> Exception:
     """The exception for a request with validation errors."""
     return RequestValidationError(errors, body=body, endpoint_ctx=context)
@@ -347,7 +343,8 @@ def websocket_invalid(errors: list[Any], context: Any) -> Exception:
 
 def response_invalid(error: Any, value: Any, context: Any) -> Exception:
     """The exception for an endpoint that returned something else than its response model says."""
-    return ResponseValidationError(errors=located_errors(error, ("response",)), body=value, endpoint_ctx=context)
+    errors = located_errors(error.errors(include_url=False), ("response",))
+    return ResponseValidationError(errors=errors, body=value, endpoint_ctx=context)
 
 
 # Making responses

@@ -59,7 +59,7 @@ class HTTPException(StarletteHTTPException):
     detail: Any
 
     def __init__(self, status_code: int, detail: Any = None, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status_code=status_code, detail=detail, headers=headers)
+        super().__init__(status_code, detail, headers)
 
 
 class WebSocketException(StarletteWebSocketException):

@@ -241,7 +241,11 @@ impl Handler {
                 let result = if websocket {
                     pipeline::converse(&machine, plan).await.map(|()| None)
                 } else {
-                    pipeline::execute(&machine, plan).await.map(Some)
+                    match pipeline::execute(&machine, plan).await {
+                        Ok(Some(outgoing)) => Ok(Some(outgoing)),
+                        Ok(None) => Err(pipeline::invalid(&machine, plan)),
+                        Err(error) => Err(error),
+                    }
                 };
                 hand_over_exits(&machine)?;
                 match result? {

@@ -4,12 +4,16 @@
 //! an exception after the response has started cannot be answered any more.
 
 use pyo3::exceptions::{PyException, PyRuntimeError, PyUnicodeDecodeError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
 use crate::awaitable::{Held, wait};
 use crate::connection::Connection;
+use crate::serialize::Outgoing;
 use crate::{imports, interned, message, send, serialize};
+
+const UNPROCESSABLE: u16 = 422;
 
 /// Answers an exception, or gives it back.
 pub async fn handle(connection: &Connection, error: PyErr) -> PyResult<()> {
@@ -82,6 +86,44 @@ fn handler_of<'c>(connection: &'c Connection, exception: &Bound<'c, PyAny>) -> P
     Ok(None)
 }
 
+/// Whether an exception of just this class, with this status, is answered by the handler that the framework brings.
+///
+/// Then nobody can tell whether there was an exception at all, and it is not made.
+fn is_answered_by(
+    connection: &Connection,
+    class: &Bound<'_, PyAny>,
+    status: u16,
+    handler: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let Some(handlers) = connection.scope().get_item(interned::exception_handlers(connection.py()))? else {
+        return Ok(false);
+    };
+    let (by_class, by_status) = handlers.extract::<(Bound<'_, PyDict>, Bound<'_, PyDict>)>()?;
+    if !by_status.is_empty() && by_status.contains(status)? {
+        return Ok(false);
+    }
+    Ok(by_class.get_item(class)?.is_some_and(|found| found.is(handler)))
+}
+
+/// `{"detail": ...}`, with a status.
+fn detailed(py: Python<'_>, status: u16, detail: &Bound<'_, PyAny>) -> PyResult<Outgoing> {
+    let content = PyDict::new(py);
+    content.set_item(interned::detail(py), detail)?;
+    let body = serialize::write_json(content.as_any())?;
+    let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
+    Ok(Outgoing::Written { status, headers: headers.unbind(), body: body.unbind() })
+}
+
+async fn send_written(connection: &Connection, outgoing: Outgoing) -> PyResult<()> {
+    let py = connection.py();
+    match outgoing {
+        Outgoing::Written { status, headers, body } => {
+            send::written(connection, status, headers.bind(py), body.bind(py)).await
+        }
+        Outgoing::Response => Ok(()),
+    }
+}
+
 /// What `http_exception_handler` answers, without the detour through a `JSONResponse`.
 async fn answer_http_exception(connection: &Connection, exception: Bound<'_, PyAny>) -> PyResult<()> {
     let py = connection.py();
@@ -95,37 +137,52 @@ async fn answer_http_exception(connection: &Connection, exception: Bound<'_, PyA
         let response = wait(connection.channel(), waiting).await?;
         return send::response(connection, response.into_bound(py)).await;
     }
-    let content = PyDict::new(py);
-    content.set_item(interned::detail(py), exception.getattr(interned::detail(py))?)?;
-    let body = serialize::write_json(content.as_any())?;
-    drop((content, exception));
-    let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
-    send::written(connection, status, &headers, &body).await
+    let outgoing = detailed(py, status, &exception.getattr(interned::detail(py))?)?;
+    drop(exception);
+    send_written(connection, outgoing).await
 }
 
-/// What `request_validation_exception_handler` answers.
+/// What `request_validation_exception_handler` answers to an exception.
 async fn answer_validation_error(connection: &Connection, exception: Bound<'_, PyAny>) -> PyResult<()> {
-    const UNPROCESSABLE: u16 = 422;
     let py = connection.py();
-    let content = PyDict::new(py);
-    content.set_item(interned::detail(py), exception.call_method0(interned::errors(py))?)?;
-    let body = match serialize::write_json(content.as_any()) {
-        Ok(body) => body,
+    let outgoing = match detailed(py, UNPROCESSABLE, &exception.call_method0(interned::errors(py))?) {
+        Ok(outgoing) => outgoing,
         Err(error) if error.is_instance_of::<PyUnicodeDecodeError>(py) => {
             // It repeats bytes of the client's that are no text.
-            drop(content);
             let waiting = imports::validation_exception_handler(py)?.call1((connection.request()?, exception))?;
             let response = wait(connection.channel(), waiting).await?;
             return send::response(connection, response.into_bound(py)).await;
         }
         Err(error) => return Err(error),
     };
-    drop((content, exception));
-    let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
-    send::written(connection, UNPROCESSABLE, &headers, &body).await
+    drop(exception);
+    send_written(connection, outgoing).await
 }
 
-/// The exception for a path nothing answers; a plain answer outside an application; a WebSocket is closed.
+/// The answer to a request that is not valid, by its errors in the vault; none where that takes an exception.
+pub fn unprocessable(connection: &Connection) -> PyResult<Option<Outgoing>> {
+    let py = connection.py();
+    let (class, handler) = (imports::request_validation_error(py)?, imports::validation_exception_handler(py)?);
+    if !is_answered_by(connection, class, UNPROCESSABLE, handler)? {
+        return Ok(None);
+    }
+    let errors = PyList::new(py, &connection.vault.borrow().errors)?;
+    match detailed(py, UNPROCESSABLE, errors.as_any()) {
+        Ok(outgoing) => {
+            // Tasks that dependencies added belong to an answer that will not be.
+            let tasks = connection.vault.borrow_mut().background.take();
+            drop(tasks);
+            Ok(Some(outgoing))
+        }
+        Err(error) if error.is_instance_of::<PyUnicodeDecodeError>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Answers a path that nothing is found at: with the application's 404, plainly outside an application; a WebSocket is
+/// closed.
+///
+/// Errors: `HTTPException` where handlers of the user's may want it.
 pub async fn not_found(connection: &Connection) -> PyResult<()> {
     const NOT_FOUND: u16 = 404;
     const NORMAL_CLOSURE: u16 = 1000; // RFC 6455, section 7.4.1; Starlette's code for an unknown path
@@ -136,7 +193,11 @@ pub async fn not_found(connection: &Connection) -> PyResult<()> {
         return Ok(());
     }
     if connection.scope().contains(interned::app(py))? {
-        return Err(PyErr::from_value(imports::http_exception(py)?.call1((NOT_FOUND,))?));
+        let (class, handler) = (imports::http_exception(py)?, imports::http_exception_handler(py)?);
+        if is_answered_by(connection, class, NOT_FOUND, handler)? {
+            return send_written(connection, detailed(py, NOT_FOUND, intern!(py, "Not Found").as_any())?).await;
+        }
+        return Err(PyErr::from_value(class.call1((NOT_FOUND,))?));
     }
     let response = imports::plain_text(py)?.call1((PyString::new(py, "Not Found"), NOT_FOUND))?;
     send::response(connection, response).await

@@ -255,7 +255,11 @@ async fn close_files(connection: &Connection) -> PyResult<()> {
 async fn answer(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let executed = pipeline::execute(connection, plan).await;
     let (outgoing, failed) = match executed {
-        Ok(outgoing) => (Some(outgoing), None),
+        Ok(Some(outgoing)) => (Some(outgoing), None),
+        Ok(None) => match refused(connection, plan) {
+            Ok(outgoing) => (Some(outgoing), None),
+            Err(error) => (None, Some(error)),
+        },
         Err(error) => (None, Some(error)),
     };
     let mut failed = solve::unwind(connection, Lifetime::Function, failed).await;
@@ -271,6 +275,18 @@ async fn answer(connection: &Connection, plan: &Plan) -> PyResult<()> {
         None if had_failed => Err(swallowed(connection)?),
         None => Ok(()),
     }
+}
+
+/// Answers a request that is not valid; the exception, where there is somebody to see it on its way.
+fn refused(connection: &Connection, plan: &Plan) -> PyResult<Outgoing> {
+    let unseen = {
+        let vault = connection.vault.borrow();
+        vault.function_exits.is_empty() && vault.request_exits.is_empty()
+    };
+    if unseen && let Some(outgoing) = failure::unprocessable(connection)? {
+        return Ok(outgoing);
+    }
+    Err(pipeline::invalid(connection, plan))
 }
 
 /// The error for a dependency that swallowed the exception without which there is no response.

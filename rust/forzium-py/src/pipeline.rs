@@ -15,26 +15,32 @@ use crate::serialize::{self, Outgoing};
 use crate::solve::{self, Progress};
 use crate::{call, imports, json};
 
-/// Carries out the plan of a request: everything up to the response, which is not sent yet.
+/// Carries out the plan of a request: everything up to the response, which is not sent yet; none where the request is
+/// not valid, and then the errors are in the vault.
 ///
-/// Errors: what the user's code raises, and `RequestValidationError`, `ResponseValidationError`, `HTTPException` as
-/// FastAPI raises them.
-pub async fn execute(connection: &Connection, plan: &Plan) -> PyResult<Outgoing> {
+/// Errors: what the user's code raises, and `ResponseValidationError`, `HTTPException` as FastAPI raises them.
+pub async fn execute(connection: &Connection, plan: &Plan) -> PyResult<Option<Outgoing>> {
     read_body(connection, plan).await?;
-    let value = solve(connection, plan).await?;
-    let py = connection.py();
-    let Some(value) = value else {
-        let invalid = imports::request_invalid(py)?.call1((
+    let Some(value) = solve(connection, plan).await? else {
+        return Ok(None);
+    };
+    if let Some(stream) = &plan.answer.stream {
+        return apart(|| streamed(connection, plan, stream, value)).await.map(Some);
+    }
+    serialize::finish(connection, plan, value).await.map(Some)
+}
+
+/// The exception for a request that is not valid.
+pub fn invalid(connection: &Connection, plan: &Plan) -> PyErr {
+    let make = || {
+        let py = connection.py();
+        imports::request_invalid(py)?.call1((
             taken_errors(connection)?,
             connection.vault.borrow().body.as_ref(),
             serialize::context(connection, plan)?,
-        ))?;
-        return Err(PyErr::from_value(invalid));
+        ))
     };
-    if let Some(stream) = &plan.answer.stream {
-        return apart(|| streamed(connection, plan, stream, value)).await;
-    }
-    serialize::finish(connection, plan, value).await
+    make().map_or_else(|error| error, PyErr::from_value)
 }
 
 /// Carries out the plan of a WebSocket connection.

@@ -7,7 +7,7 @@ mod body;
 mod convert;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{IntoPyDict, PyDict, PyList, PyTuple};
 
 pub use body::{BodyProblem, body_inputs, is_json, read as read_body};
 
@@ -138,9 +138,10 @@ fn validated<'c>(
     match from_attributes(field.validate.bind(py), value) {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.value(py).is_instance(imports::validation_error(py)?)? => {
-            let loc = field.aliases.get(alias).map(|alias| alias.loc.bind(py));
-            let errors = imports::located_errors(py)?.call1((error.value(py), loc))?;
-            add_errors(connection, &errors)?;
+            if let Some(alias) = field.aliases.get(alias) {
+                let errors = located(error.value(py).as_any(), alias.loc.bind(py))?;
+                connection.vault.borrow_mut().errors.extend(errors);
+            }
             Ok(None)
         }
         Err(error) => Err(error),
@@ -160,6 +161,25 @@ pub fn from_attributes<'py>(validate: &Bound<'py, PyAny>, value: &Bound<'py, PyA
         .bind(py)
     };
     validate.call((value,), Some(options))
+}
+
+/// The errors of a `pydantic.ValidationError`, with `loc` put before their own location.
+fn located(error: &Bound<'_, PyAny>, loc: &Bound<'_, PyTuple>) -> PyResult<Vec<Py<PyAny>>> {
+    let py = error.py();
+    let options = [("include_url", false)].into_py_dict(py)?;
+    let errors = error.call_method(interned::errors(py), (), Some(&options))?;
+    let mut found = Vec::new();
+    for error in errors.try_iter()? {
+        let error = error?.cast_into::<PyDict>()?;
+        let name = pyo3::intern!(py, "loc");
+        let whole = match error.get_item(name)? {
+            Some(own) => loc.as_sequence().concat(own.cast_into::<PyTuple>()?.as_sequence())?.into_any(),
+            None => loc.clone().into_any(),
+        };
+        error.set_item(name, whole)?;
+        found.push(error.into_any().unbind());
+    }
+    Ok(found)
 }
 
 fn add_errors(connection: &Connection, errors: &Bound<'_, PyAny>) -> PyResult<()> {

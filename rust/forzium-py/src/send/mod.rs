@@ -8,7 +8,7 @@ use std::rc::Rc;
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::awaitable::{Held, Shared, apart, wait};
 use crate::connection::Connection;
@@ -122,11 +122,50 @@ pub async fn response(connection: &Connection, response: Bound<'_, PyAny>) -> Py
 }
 
 /// Runs background tasks.
+///
+/// Those that FastAPI's `BackgroundTasks` holds are called one after the other, as `BackgroundTasks.__call__` does.
+/// *When cancelled here*: the task that runs is, and none of the others is begun.
 pub async fn background(connection: &Connection, tasks: Bound<'_, PyAny>) -> PyResult<()> {
-    let waiting = tasks.call0()?;
+    let py = connection.py();
+    if !is_called_in_place(&tasks, imports::background_tasks(py)?, imports::background_call_all(py)?)? {
+        let waiting = tasks.call0()?;
+        drop(tasks);
+        return wait(connection.channel(), waiting).await.map(drop);
+    }
+    let row = connection.keep(tasks.getattr(pyo3::intern!(py, "tasks"))?);
     drop(tasks);
-    wait(connection.channel(), waiting).await?;
+    // A task may add others.
+    for at in 0.. {
+        let Ok(task) = row.get().get_item(at) else { break };
+        let waiting = called(&task)?;
+        drop(task);
+        drop(wait(connection.channel(), waiting).await?);
+    }
     Ok(())
+}
+
+/// Calls one background task: a coroutine function without the detour through `BackgroundTask.__call__`.
+fn called<'py>(task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = task.py();
+    if is_called_in_place(task, imports::background_task(py)?, imports::background_call_one(py)?)?
+        && task.getattr(pyo3::intern!(py, "is_async"))?.is_truthy()?
+        && let Ok(arguments) = task.getattr(pyo3::intern!(py, "args"))?.cast_into::<PyTuple>()
+        && let Ok(options) = task.getattr(pyo3::intern!(py, "kwargs"))?.cast_into::<PyDict>()
+    {
+        return task
+            .getattr(pyo3::intern!(py, "func"))?
+            .call(arguments, Some(&options).filter(|given| !given.is_empty()));
+    }
+    task.call0()
+}
+
+/// Whether the calls that an object of this package's makes can be made here: it is of just that class, whose
+/// `__call__` nobody replaced, and no telemetry wants to see them.
+fn is_called_in_place(object: &Bound<'_, PyAny>, class: &Bound<'_, PyAny>, call: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
+    Ok(object.get_type().is(class)
+        && class.getattr(pyo3::intern!(py, "__call__"))?.is(call)
+        && !imports::modules(py)?.contains(pyo3::intern!(py, "forzium.telemetry._api"))?)
 }
 
 /// Whether a response is of a class that is known to send just status, headers and body.
