@@ -48,6 +48,7 @@ from forzium.routing.include import (
     iter_route_contexts,
 )
 from forzium.routing.mount import Host, Mount
+from forzium.routing.mounted import run_mounted_lifespans
 from forzium.routing.route import Route, WebSocketRoute
 from forzium.routing.router import Router
 from forzium.routing.scope import effective_route_context_var, restore
@@ -89,6 +90,7 @@ __all__ = [
     "replace_params",
     "request_response",
     "run_endpoint_function",
+    "run_mounted_lifespans",
     "serialize_response",
     "solve_dependencies",
     "websocket_session",

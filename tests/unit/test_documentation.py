@@ -14,6 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from forzium.testclient import AsyncTestClient
+from forzium.websockets import WebSocketDisconnect
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -94,6 +97,24 @@ def test_testing_with_coroutines() -> None:
         command, cwd=EXAMPLES, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.anyio
+async def test_websockets() -> None:
+    async with AsyncTestClient(load("websockets").app) as http:
+        async with http.websocket_connect("/rooms/7", headers={"x-token": "ann"}) as ann:
+            await ann.send_text("hello")
+            assert await ann.receive_json() == {"room": 7, "from": "Ann", "text": "hello"}
+        for path in ("/rooms/7", "/rooms/seven"):
+            with pytest.raises(WebSocketDisconnect) as refused:
+                await http.websocket_connect(path).__aenter__()
+            assert refused.value.code == 1008
+
+
+@pytest.mark.anyio
+async def test_mounted_lifespans() -> None:
+    async with AsyncTestClient(load("mounted_lifespans").app) as http:
+        assert (await http.get("/reports/")).json() == "connected"
 
 
 def test_testing(monkeypatch: pytest.MonkeyPatch) -> None:
