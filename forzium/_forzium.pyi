@@ -282,6 +282,65 @@ class Sender:
 
     def __call__(self, message: MutableMapping[str, Any]) -> _Awaitable[None]: ...
 
+@final
+class DisconnectWatch:
+    """Listens to a host's `receive` for one request under asyncio, without a task of its own.
+
+    To code inside `receive` it stands for a task. It begins when the request first waits.
+
+    Args:
+        receive: The host's.
+    """
+
+    def __new__(cls, receive: Callable[[], _Awaitable[MutableMapping[str, Any]]]) -> DisconnectWatch: ...
+    @property
+    def left(self) -> bool:
+        """Whether the client has left."""
+
+    @property
+    def _fut_waiter(self) -> Any:
+        """The future it waits for, if any."""
+
+    def __call__(self, future: Any, /) -> None: ...
+    def __exit__(self, kind: Any, error: Any, traceback: Any, /) -> bool:
+        """Whether an exception is the cancellation that only the client's leaving was a reason for."""
+
+    def receive(self) -> _Awaitable[MutableMapping[str, Any]]:
+        """The `receive` of those who ask for messages."""
+
+    def take(self) -> MutableMapping[str, Any] | None:
+        """The next message that has come, `None` if there is none yet. Raises what `receive` raised, once."""
+
+    def coming(self) -> Any:
+        """A future that is done as soon as something has come."""
+
+    def close(self) -> None:
+        """End the listening. Who asks for a message later has it asked for anew."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        """End the listening, as `asyncio.Task.cancel` does a task."""
+
+    def cancelling(self) -> int:
+        """How often it was to be cancelled and nobody took it back."""
+
+    def uncancel(self) -> int:
+        """Take one cancellation back."""
+
+    def done(self) -> bool:
+        """Whether `receive` has ended."""
+
+    def get_coro(self) -> Any:
+        """The coroutine of `receive`, if it goes on."""
+
+    def get_name(self) -> str:
+        """A name for tools."""
+
+    def get_loop(self) -> Any:
+        """The event loop it belongs to."""
+
+def until_disconnect(request: Any, watch: Any, awaitable: _Awaitable[Any]) -> Awaitable:
+    """Wait for `awaitable` on behalf of a request that Python code made, and cancel it when the client leaves."""
+
 def declared() -> None:
     """Say that a declaration has changed: what was compiled is looked at again."""
 

@@ -122,7 +122,10 @@ def stages_of(plan: PlanSpec) -> list[dict[str, Any]]:
             stages.append({"stage": "solve", **_described(node)})
         else:
             stages.append({"stage": "reuse", "callable": _name(node.call)})
-    stages.append({"stage": "call", **_described(plan.nodes[plan.visits[-1].node])})
+    call = {"stage": "call", **_described(plan.nodes[plan.visits[-1].node])}
+    if plan.cancel_on_disconnect:
+        call["cancelled"] = "when the client leaves"
+    stages.append(call)
     answer = plan.answer
     if answer.stream is not None:
         stages.append({"stage": "stream"})

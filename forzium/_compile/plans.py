@@ -46,6 +46,7 @@ class Operation:
     stream_item_field: ModelField | None = None
     is_json_stream: bool = False
     form_limits: Mapping[str, Any] | None = None
+    cancel_on_disconnect: bool | None = None
     websocket: bool = False
 
 
@@ -69,6 +70,7 @@ def operation_of(route: Any, form_limits: Mapping[str, Any] | None = None) -> Op
         stream_item_field=route.stream_item_field,
         is_json_stream=route.is_json_stream,
         form_limits=form_limits,
+        cancel_on_disconnect=route.cancel_on_disconnect,
     )
 
 
@@ -125,6 +127,7 @@ def plan_spec(operation: Operation, overrides: Overrides) -> PlanSpec:
         form_limits=dict(operation.form_limits or {}),
         answer=no_answer() if operation.websocket else answer_spec(operation),
         context=place(operation.dependant, websocket=operation.websocket),
+        cancel_on_disconnect=bool(operation.cancel_on_disconnect),
     )
 
 

@@ -5,7 +5,7 @@ Agents (Logfire among them) replace `solve_dependencies`, `run_endpoint_function
 way: the same steps as the plan's, but each through the function that stands on `forzium.routing` at that moment. It is
 slower.
 
-Stands on routing and `runtime`.
+Stands on routing, `runtime` and `disconnect`.
 
 Source: FastAPI 0.165 `routing.get_request_handler`.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from forzium import params, routing
 from forzium._compile import runtime
+from forzium._compile.disconnect import cancelled_on_disconnect
 from forzium._fields import Undefined
 from forzium.datastructures import DefaultPlaceholder
 from forzium.dependencies.callables import is_coroutine_callable
@@ -46,14 +47,21 @@ def handler(
 
     async def handle(request: Any) -> Response:
         where = context(request.scope)
-        call = operation.dependant.call
-        assert call is not None
         watching = telemetry.get_telemetry_data()
         if watching is not None:
             watching.request = request
         body = await _read_body(operation, request, where)
         if watching is not None:
             watching.body = None if body is Undefined else body
+        if operation.cancel_on_disconnect:
+            stack = request.scope["fastapi_inner_astack"]
+            answered: Response = await cancelled_on_disconnect(request, stack, respond(request, body, where, watching))
+            return answered
+        return await respond(request, body, where, watching)
+
+    async def respond(request: Any, body: Any, where: Any, watching: Any) -> Response:
+        call = operation.dependant.call
+        assert call is not None
         stack = request.scope["fastapi_inner_astack"]
         solved = await _solved(operation, request, body, stack, watching)
         if solved.errors:

@@ -130,6 +130,7 @@ class PlanSpec:
         form_limits: Limits of a form.
         answer: What becomes of the result.
         context: `(scope) -> EndpointContext`, for error messages.
+        cancel_on_disconnect: Whether dependencies and endpoint are cancelled when the client leaves.
     """
 
     nodes: list[NodeSpec]
@@ -140,6 +141,7 @@ class PlanSpec:
     form_limits: dict[str, int]
     answer: AnswerSpec
     context: Callable[[Any], Any]
+    cancel_on_disconnect: bool = False
 
 
 @dataclass(slots=True)

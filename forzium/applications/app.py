@@ -76,6 +76,7 @@ class ForziumApp(Starlette):
         strict_content_type: Whether a JSON body needs a JSON content type.
         max_body_size: Limit of a request body in bytes. Default is no limit.
         form_limits: Limits of a form's fields, files and part size.
+        cancel_on_disconnect: Whether an endpoint is cancelled when the client leaves. Default is false. Forzium's own.
 
     Raises:
         AssertionError: There is a document but no title or version for it.
@@ -127,6 +128,7 @@ class ForziumApp(Starlette):
         strict_content_type: bool = True,
         max_body_size: int | None = None,
         form_limits: FormLimits | None = None,
+        cancel_on_disconnect: bool | None = None,
     ) -> None:
         self._mark_asgi()
         self.max_body_size = max_body_size
@@ -189,6 +191,7 @@ class ForziumApp(Starlette):
             strict_content_type=strict_content_type,
             max_body_size=max_body_size,
             form_limits=form_limits,
+            cancel_on_disconnect=cancel_on_disconnect,
         )
         from forzium import exception_handlers as default_handlers
 

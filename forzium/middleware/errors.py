@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from forzium._utils import is_async_callable
 from forzium.concurrency import run_in_threadpool
-from forzium.requests import Request
+from forzium.requests import ClientDisconnect, Request
 from forzium.responses import HTMLResponse, PlainTextResponse, Response
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class ServerErrorMiddleware:
 
         try:
             await self.app(scope, receive, noting_start)
+        except ClientDisconnect:
+            raise  # nobody is there to be answered
         except Exception as exc:
             await self.respond(scope, receive, send, exc, started)
             raise

@@ -78,6 +78,7 @@ class APIRoute(Operation, Route):  # type: ignore[misc]  # its methods are never
             form_limits=self.form_limits,
             stream_item_field=operation.stream_item_field,
             is_json_stream=operation.is_json_stream,
+            **({"cancel_on_disconnect": True} if operation.cancel_on_disconnect else {}),
         )
 
     def _build_app(self) -> ASGIApp:

@@ -32,6 +32,7 @@ from forzium.routing.options import (
     OperationOptions,
     RouterAPIRouteOptions,
     completed,
+    innermost,
     signed,
 )
 from forzium.routing.router import Router
@@ -79,6 +80,7 @@ class APIRouter(Router):
         strict_content_type: Whether a JSON body needs a JSON content type. Default is true.
         max_body_size: Limit of a request body in bytes. Default is no limit.
         form_limits: Limits of a form's fields, files and part size.
+        cancel_on_disconnect: Whether an endpoint is cancelled when the client leaves. Default is false. Forzium's own.
 
     Raises:
         AssertionError: The prefix does not start with a slash, or ends in one.
@@ -110,6 +112,7 @@ class APIRouter(Router):
         strict_content_type: bool = Default(True),
         max_body_size: int | None = None,
         form_limits: FormLimits | None = None,
+        cancel_on_disconnect: bool | None = None,
     ) -> None:
         validate_max_body_size(max_body_size)
         super().__init__(
@@ -137,6 +140,7 @@ class APIRouter(Router):
         self.form_limits = validate_form_limits(form_limits)
         self.strict_content_type = strict_content_type
         self.max_body_size = max_body_size
+        self.cancel_on_disconnect = cancel_on_disconnect
         self._low_priority_routes: list[BaseRoute] = []
         self._frontend_routes: FrontendRouteGroup | None = None
 
@@ -278,8 +282,10 @@ class APIRouter(Router):
         """
         given: dict[str, Any] = {**completed(AddAPIRouteOptions, options, "APIRouter.add_api_route")}
         route_class = given.pop("route_class_override") or self.route_class
-        if given["form_limits"] is None:
-            del given["form_limits"]  # a `route_class` written for an older FastAPI may not take it
+        given["cancel_on_disconnect"] = innermost(given["cancel_on_disconnect"], self.cancel_on_disconnect)
+        for name in ("form_limits", "cancel_on_disconnect"):
+            if given[name] is None:
+                del given[name]  # a `route_class` written for another FastAPI may not take it
         given.update(
             tags=[*self.tags, *(given["tags"] or [])],
             dependencies=[*self.dependencies, *(given["dependencies"] or [])],

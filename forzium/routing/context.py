@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from forzium._body_limit import get_body_size_limit, validate_max_body_size
 from forzium._form_limits import FormLimits, validate_form_limits
 from forzium.routing.base import BaseRoute
-from forzium.routing.options import IncludeOptions
+from forzium.routing.options import IncludeOptions, innermost
 from forzium.utils import get_value_or_default
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class RouterIncludeContext:
     dependency_overrides_provider: Any | None
     max_body_size: int | None
     form_limits: FormLimits
+    cancel_on_disconnect: bool | None
 
     @classmethod
     def for_include(cls, parent: APIRouter, router: APIRouter, options: IncludeOptions) -> RouterIncludeContext:
@@ -73,6 +74,9 @@ class RouterIncludeContext:
             dependency_overrides_provider=parent.dependency_overrides_provider,
             max_body_size=get_body_size_limit(router.max_body_size, options["max_body_size"], parent.max_body_size),
             form_limits={**validate_form_limits(options["form_limits"]), **router.form_limits},
+            cancel_on_disconnect=innermost(
+                router.cancel_on_disconnect, options["cancel_on_disconnect"], parent.cancel_on_disconnect
+            ),
         )
 
     def combine(self, child: RouterIncludeContext) -> RouterIncludeContext:
@@ -94,6 +98,7 @@ class RouterIncludeContext:
             dependency_overrides_provider=self.dependency_overrides_provider,
             max_body_size=get_body_size_limit(child.max_body_size, self.max_body_size),
             form_limits=child.form_limits,
+            cancel_on_disconnect=innermost(child.cancel_on_disconnect, self.cancel_on_disconnect),
         )
 
     def path_for(self, route: Any) -> str:

@@ -19,7 +19,7 @@ from forzium._utils import is_async_callable
 from forzium.concurrency import run_in_threadpool
 from forzium.datastructures import Default, DefaultPlaceholder
 from forzium.exceptions import EndpointContext, FastAPIError, ResponseValidationError
-from forzium.requests import Request
+from forzium.requests import ClientDisconnect, Request
 from forzium.responses import JSONResponse, Response
 from forzium.types import ASGIApp, IncEx, Receive, Scope, Send
 from forzium.websockets import WebSocket
@@ -80,6 +80,8 @@ def request_response(func: Callable[[Request], Awaitable[Response] | Response]) 
                     response = await call(request)
                 await response(scope, receive, send)
                 sent = True
+            if not sent and request._is_disconnected:
+                raise ClientDisconnect
             if not sent:
                 # A dependency swallowed the exception that ended the block above.
                 raise FastAPIError(_RESPONSE_NOT_AWAITED)
@@ -131,6 +133,8 @@ def get_request_handler(
     stream_item_field: ModelField | None = None,
     is_json_stream: bool = False,
     form_limits: FormLimits | None = None,
+    *,
+    cancel_on_disconnect: bool | None = None,
 ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """Make the function `request -> Response` of an operation; it reads, validates, solves, calls and serializes."""
     assert dependant.call is not None, "dependant.call must be a function"
@@ -154,6 +158,7 @@ def get_request_handler(
         stream_item_field=stream_item_field,
         is_json_stream=is_json_stream,
         form_limits=form_limits,
+        cancel_on_disconnect=cancel_on_disconnect,
     )
 
     async def app(request: Request) -> Response:  # a coroutine function, for those who ask

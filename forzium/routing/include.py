@@ -28,7 +28,7 @@ from forzium.routing.context import RouterIncludeContext
 from forzium.routing.frontend import FrontendRouteGroup, nothing
 from forzium.routing.mount import Host, Mount
 from forzium.routing.operation import Operation, dependant_with
-from forzium.routing.options import DEFAULTS, RouteOptions
+from forzium.routing.options import DEFAULTS, RouteOptions, innermost
 from forzium.routing.route import Route, WebSocketRoute
 from forzium.routing.router import Router
 from forzium.routing.scope import (
@@ -147,6 +147,7 @@ class EffectiveRouteContext(Operation):
                 route.strict_content_type, router.strict_content_type, context.strict_content_type
             ),
             max_body_size=get_body_size_limit(route.max_body_size, context.max_body_size),
+            cancel_on_disconnect=innermost(route.cancel_on_disconnect, context.cancel_on_disconnect),
         )
         effective = cls(route)
         effective._declare(

@@ -77,6 +77,7 @@ _KEPT_AS_GIVEN = (
     "generate_unique_id_function",
     "strict_content_type",
     "max_body_size",
+    "cancel_on_disconnect",
 )
 
 
@@ -108,6 +109,7 @@ class Operation(PathTemplate):
     generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder
     strict_content_type: bool | DefaultPlaceholder
     max_body_size: int | None
+    cancel_on_disconnect: bool | None
     tags: list[str | Enum]
     responses: dict[int | str, dict[str, Any]]
     name: str

@@ -34,6 +34,7 @@ __all__ = [
     "RouteOptions",
     "RouterAPIRouteOptions",
     "completed",
+    "innermost",
     "signed",
 ]
 
@@ -88,6 +89,8 @@ class _CommonOptions(TypedDict, total=False):
     """Limit of the request body in bytes. Default is the router's, else none."""
     form_limits: FormLimits | None
     """Limits of a form's fields, files and part size. Default is the router's, else those of `Request.form`."""
+    cancel_on_disconnect: bool | None
+    """Whether the endpoint is cancelled when the client leaves. Default is the router's, else false. Forzium's own."""
 
 
 class OperationOptions(_CommonOptions, total=False):
@@ -144,6 +147,7 @@ class IncludeOptions(TypedDict, total=False):
     generate_unique_id_function: Callable[["APIRoute"], str]
     max_body_size: int | None
     form_limits: FormLimits | None
+    cancel_on_disconnect: bool | None
 
 
 _JSON = Default(JSONResponse)
@@ -173,6 +177,7 @@ _COMMON: _CommonOptions = {
     "generate_unique_id_function": _UNIQUE_ID,
     "max_body_size": None,
     "form_limits": None,
+    "cancel_on_disconnect": None,
 }
 _OPERATION: dict[str, Any] = {**_COMMON, "callbacks": None}
 
@@ -204,6 +209,7 @@ DEFAULTS: dict[type, dict[str, Any]] = {
         "generate_unique_id_function": _UNIQUE_ID,
         "max_body_size": None,
         "form_limits": None,
+        "cancel_on_disconnect": None,
     },
 }
 """Every option's default, by the typed dict that names it."""
@@ -221,6 +227,11 @@ def completed(kind: type[_Options], options: Mapping[str, Any], method: str) -> 
         unknown = next(name for name in options if name not in defaults)
         raise TypeError(f"{method}() got an unexpected keyword argument {unknown!r}")
     return cast("_Options", whole)
+
+
+def innermost(*choices: bool | None) -> bool | None:
+    """The first choice that was made, the innermost being given first."""
+    return next((choice for choice in choices if choice is not None), None)
 
 
 def signed(kind: type) -> Callable[[_F], _F]:

@@ -30,6 +30,10 @@ def declared_names(module: str) -> list[str]:
 NAMES = [(theirs, ours, name) for theirs, ours in PAIRS for name in declared_names(theirs)]
 
 
+ADDED = {"cancel_on_disconnect"}
+"""What forzium's own callables take beyond FastAPI's: always by keyword, and optional."""
+
+
 def default(value: Any) -> Any:
     """A default as something that both frameworks have."""
     if type(value).__name__ == "DefaultPlaceholder":
@@ -38,8 +42,12 @@ def default(value: Any) -> Any:
 
 
 def shape(call: Any) -> Any:
-    """What a call takes: positional parameters in their order, the others by name."""
-    parameters = [(p.name, p.kind, default(p.default)) for p in inspect.signature(call).parameters.values()]
+    """What a call takes: positional parameters in their order, the others by name, without those added on purpose."""
+    parameters = [
+        (p.name, p.kind, default(p.default))
+        for p in inspect.signature(call).parameters.values()
+        if p.name not in ADDED or p.kind is not inspect.Parameter.KEYWORD_ONLY or p.default is not None
+    ]
     keywords = [each for each in parameters if each[1] is inspect.Parameter.KEYWORD_ONLY]
     return [each for each in parameters if each not in keywords], sorted(keywords, key=lambda each: each[0])
 

@@ -61,6 +61,27 @@ async def test_the_first_application() -> None:
 
 
 @pytest.mark.anyio
+async def test_disconnects() -> None:
+    module = load("disconnects")
+    async with client(module.app) as http:
+        assert (await http.get("/reports/2026")).json() == 12
+        assert module.rows == []
+    left = [{"type": "http.request"}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return left.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/reports/2026", "query_string": b"", "headers": []}
+    await module.app(scope, receive, send)
+    assert sent == []
+    assert module.rows == []
+
+
+@pytest.mark.anyio
 async def test_dependencies() -> None:
     module = load("dependencies")
     async with client(module.app) as http:

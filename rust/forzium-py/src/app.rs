@@ -18,7 +18,7 @@ use crate::plan::{LazyPlan, Plan};
 use crate::router::{clock, lifespan};
 use crate::scope::{self, Kind};
 use crate::serialize::Outgoing;
-use crate::{imports, interned, pipeline, providers, solve};
+use crate::{disconnect, imports, interned, pipeline, providers, solve};
 
 /// What an application was compiled to.
 #[pyclass(module = "forzium._forzium", frozen)]
@@ -208,7 +208,11 @@ impl AsgiApp {
 async fn called(connection: &Connection) -> PyResult<Py<PyAny>> {
     let py = connection.py();
     let waiting = connection.origin.object(py)?.call1((connection.scope(), connection.receive(), connection.send()))?;
-    wait(connection.channel(), waiting).await
+    match wait(connection.channel(), waiting).await {
+        // The client has left: there is nobody to answer, and nothing that the application did wrong.
+        Err(error) if !connection.websocket && error.is_instance(py, imports::client_disconnect(py)?) => Ok(py.None()),
+        done => done,
+    }
 }
 
 /// A plan as a function from a request to its response: what `APIRoute.get_route_handler` gives.
@@ -249,6 +253,7 @@ impl Handler {
                 };
                 hand_over_exits(&machine)?;
                 match result? {
+                    Some(_) if machine.left.get() => Err(disconnect::client_disconnect(&machine)?),
                     Some(outgoing) => response_of(&machine, outgoing),
                     None => Ok(machine.py().None()),
                 }
@@ -290,6 +295,26 @@ pub fn solve_values(
             let values = pipeline::values(&machine, machine.plan.held(machine.py())?).await;
             hand_over_exits(&machine)?;
             values
+        }),
+    ))
+}
+
+/// Waits for `awaitable` on behalf of a request that Python code made, and cancels it when the client leaves.
+#[pyfunction]
+pub fn until_disconnect(
+    request: Bound<'_, PyAny>,
+    watch: Bound<'_, PyAny>,
+    awaitable: Bound<'_, PyAny>,
+) -> PyResult<Awaitable> {
+    let connection = Rc::new(Connection::around(request, false)?);
+    connection.set_watch(watch);
+    connection.origin.set(awaitable);
+    let machine = Rc::clone(&connection);
+    Ok(Awaitable::new(
+        connection,
+        Box::pin(async move {
+            let work = machine.origin.object(machine.py())?.clone();
+            disconnect::watched(&machine, true, wait(machine.channel(), work)).await
         }),
     ))
 }

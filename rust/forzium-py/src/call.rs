@@ -8,6 +8,7 @@ use pyo3::types::{PyList, PyTuple};
 
 use crate::awaitable::{Held, apart, wait};
 use crate::connection::{Connection, Exit, Lifetime};
+use crate::disconnect::in_thread;
 use crate::plan::{Calling, Input, Node};
 use crate::{imports, interned};
 
@@ -62,7 +63,7 @@ async fn unlimited<'c>(
         }
         Calling::Sync => {
             let waiting = imports::run_in_thread(py)?.call1((call, names, PyList::new(py, arguments)?))?;
-            wait(connection.channel(), waiting).await
+            in_thread(connection, waiting).await
         }
         Calling::Stream => invoke(call, &arguments, names).map(Bound::unbind),
         Calling::AsyncGenerator => {
@@ -86,7 +87,7 @@ async fn unlimited<'c>(
             drop(arguments);
             let waiting = imports::enter_sync_generator(py)?.call1((&generator,))?;
             let generator = connection.keep(generator);
-            let value = wait(connection.channel(), waiting).await?;
+            let value = in_thread(connection, waiting).await?;
             keep(connection, node.lifetime, Exit::Generator(generator.get().unbind()));
             Ok(value)
         }
@@ -144,7 +145,7 @@ impl<'c> Trip<'c> {
             let (call, names) = (step.node.call.bind(py), step.node.names.bind(py));
             steps.append((call, names, PyList::new(py, step.arguments)?, step.fills))?;
         }
-        let results = wait(connection.channel(), imports::run_trip(py)?.call1((steps,))?).await?;
+        let results = in_thread(connection, imports::run_trip(py)?.call1((steps,))?).await?;
         let results = results.into_bound(py).cast_into::<PyList>()?;
         let mut last = py.None();
         for (slot, value) in slots.into_iter().zip(results.iter()) {

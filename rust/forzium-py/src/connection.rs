@@ -180,6 +180,14 @@ pub struct Connection {
     pub table: Anchor,
     /// The plan being carried out.
     pub plan: Anchor,
+    /// Who listens for the client's leaving.
+    watch: OnceCell<Py<PyAny>>,
+    /// The `receive` of those who ask for messages meanwhile.
+    inbox: OnceCell<Py<PyAny>>,
+    /// Whether the request is in a worker thread.
+    pub occupied: Cell<bool>,
+    /// Whether it was cut short because the client has left: nobody is to be answered.
+    pub left: Cell<bool>,
     /// The Python `Request` or `WebSocket`.
     request: RefCell<Option<Py<PyAny>>>,
     pub vault: RefCell<Vault>,
@@ -199,6 +207,10 @@ impl Connection {
             origin: Anchor::default(),
             table: Anchor::default(),
             plan: Anchor::default(),
+            watch: OnceCell::new(),
+            inbox: OnceCell::new(),
+            occupied: Cell::new(false),
+            left: Cell::new(false),
             request: RefCell::new(None),
             vault: RefCell::new(Vault::default()),
         }
@@ -241,8 +253,27 @@ impl Connection {
         self.scope.bind(self.py())
     }
 
+    /// The host's `receive`, or that of the watch once there is one.
     pub fn receive(&self) -> &Bound<'_, PyAny> {
-        self.receive.bind(self.py())
+        let py = self.py();
+        let Some(watch) = self.watch.get() else { return self.receive.bind(py) };
+        if let Some(inbox) = self.inbox.get() {
+            return inbox.bind(py);
+        }
+        match watch.getattr(py, pyo3::intern!(py, "receive")) {
+            Ok(inbox) => self.inbox.get_or_init(|| inbox).bind(py),
+            Err(_) => self.receive.bind(py),
+        }
+    }
+
+    /// Who listens for the client's leaving.
+    pub fn watch(&self) -> Option<&Bound<'_, PyAny>> {
+        self.watch.get().map(|watch| watch.bind(self.py()))
+    }
+
+    /// Lets `watch` listen, and messages be had from it from now on. The first one stays.
+    pub fn set_watch(&self, watch: Bound<'_, PyAny>) {
+        self.watch.get_or_init(|| watch.unbind());
     }
 
     /// Where responses go: through the middleware that changes them, if there is any.
@@ -454,6 +485,8 @@ impl Held for Connection {
         for Anchor(anchor) in [&self.origin, &self.table, &self.plan] {
             visit.call(anchor.get())?;
         }
+        visit.call(self.watch.get())?;
+        visit.call(self.inbox.get())?;
         if let Ok(request) = self.request.try_borrow() {
             visit.call(&*request)?;
         }
@@ -484,6 +517,11 @@ impl Held for Connection {
 
     fn clear(&self) {
         self.channel.clear();
+        if let Some(watch) = self.watch()
+            && let Err(error) = watch.call_method0(interned::close(self.py()))
+        {
+            error.write_unraisable(self.py(), Some(watch));
+        }
         let request = self.request.try_borrow_mut().ok().and_then(|mut request| request.take());
         let vault = self.vault.try_borrow_mut().ok().map(|mut vault| std::mem::take(&mut *vault));
         // Dropped here, after the cells are free again: a destructor may run Python code.

@@ -13,7 +13,7 @@ use crate::middleware::Outlet;
 use crate::plan::Plan;
 use crate::route::{Entry, Match, Table};
 use crate::serialize::Outgoing;
-use crate::{failure, imports, interned, pipeline, scope, send, solve, websocket};
+use crate::{disconnect, failure, imports, interned, pipeline, scope, send, solve, websocket};
 
 /// Who answers a request, once it is known.
 enum Way<'c> {
@@ -234,6 +234,8 @@ async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
 async fn settle(connection: &Connection, served: PyResult<()>) -> PyResult<()> {
     let handled = match served {
         Ok(()) => Ok(()),
+        // Nobody is there to be answered.
+        Err(error) if connection.left.get() => Err(error),
         Err(error) => failure::handle(connection, error).await,
     };
     close_files(connection).await?;
@@ -263,7 +265,8 @@ async fn answer(connection: &Connection, plan: &Plan) -> PyResult<()> {
         Err(error) => (None, Some(error)),
     };
     let mut failed = solve::unwind(connection, Lifetime::Function, failed).await;
-    if failed.is_none() {
+    let left = connection.left.get();
+    if failed.is_none() && !left {
         failed = match outgoing {
             Some(outgoing) => deliver(connection, outgoing).await.err(),
             None => Some(swallowed(connection)?),
@@ -272,6 +275,7 @@ async fn answer(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let had_failed = failed.is_some();
     match solve::unwind(connection, Lifetime::Request, failed).await {
         Some(error) => Err(error),
+        None if left => Err(disconnect::client_disconnect(connection)?),
         None if had_failed => Err(swallowed(connection)?),
         None => Ok(()),
     }
@@ -329,6 +333,9 @@ pub async fn handled(connection: &Connection, router: &Py<PyAny>, table: PyResul
         // A declaration that came late and is wrong: an error of the application, answered as one.
         Err(error) => error,
     };
+    if connection.left.get() {
+        return Err(error);
+    }
     apart(|| guard(failure::handle(connection, error))).await
 }
 
@@ -339,7 +346,7 @@ pub async fn unhandled(connection: &Connection, error: PyErr, errors: &Py<PyAny>
         // The client has left: there is nobody to answer, and nothing that the application did wrong.
         return Ok(());
     }
-    if connection.websocket || !error.is_instance_of::<PyException>(py) {
+    if connection.websocket || connection.left.get() || !error.is_instance_of::<PyException>(py) {
         return Err(error);
     }
     // The answer is a courtesy; the exception itself goes on to the server, which logs it.

@@ -36,6 +36,7 @@ names! {
     http_response_body = "http.response.body",
     http_response_pathsend = "http.response.pathsend",
     http_response_start = "http.response.start",
+    is_disconnected = "_is_disconnected",
     join = "join",
     leave = "leave",
     lifespan = "lifespan",

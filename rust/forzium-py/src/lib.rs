@@ -5,6 +5,7 @@
 // 1. Foundations.
 mod awaitable;
 mod connection;
+mod disconnect;
 mod imports;
 mod interned;
 pub mod json;
@@ -40,13 +41,15 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _forzium {
     #[pymodule_export]
-    use super::app::{AsgiApp, Exits, Handler, solve_values};
+    use super::app::{AsgiApp, Exits, Handler, solve_values, until_disconnect};
     #[pymodule_export]
     use super::around::{Around, CallNext, Run, place};
     #[pymodule_export]
     use super::awaitable::Awaitable;
     #[pymodule_export]
     use super::chain::{Chain, Routes};
+    #[pymodule_export]
+    use super::disconnect::DisconnectWatch;
     #[pymodule_export]
     use super::json::{dumps_py, loads_py};
     #[pymodule_export]

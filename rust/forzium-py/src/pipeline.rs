@@ -13,7 +13,7 @@ use crate::extract::{self, BodyProblem, Extracted};
 use crate::plan::{BodyKind, Calling, Node, Plan};
 use crate::serialize::{self, Outgoing};
 use crate::solve::{self, Progress};
-use crate::{call, imports, json};
+use crate::{call, disconnect, imports, json};
 
 /// Carries out the plan of a request: everything up to the response, which is not sent yet; none where the request is
 /// not valid, and then the errors are in the vault.
@@ -21,6 +21,15 @@ use crate::{call, imports, json};
 /// Errors: what the user's code raises, and `ResponseValidationError`, `HTTPException` as FastAPI raises them.
 pub async fn execute(connection: &Connection, plan: &Plan) -> PyResult<Option<Outgoing>> {
     read_body(connection, plan).await?;
+    if plan.cancel_on_disconnect {
+        let reads = plan.injects_request || connection.existing_request().is_some();
+        return apart(|| disconnect::watched(connection, reads, outgoing(connection, plan))).await;
+    }
+    outgoing(connection, plan).await
+}
+
+/// Everything between the body and the response.
+async fn outgoing(connection: &Connection, plan: &Plan) -> PyResult<Option<Outgoing>> {
     let Some(value) = solve(connection, plan).await? else {
         return Ok(None);
     };

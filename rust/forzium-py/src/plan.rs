@@ -176,6 +176,10 @@ pub struct Plan {
     pub injects_response: bool,
     /// Whether any dependency is an async generator, whose clean-up is shielded from cancellation.
     pub shields: bool,
+    /// Whether any callable asks for the `Request`.
+    pub injects_request: bool,
+    /// Whether the endpoint and its dependencies are cancelled when the client leaves.
+    pub cancel_on_disconnect: bool,
     spec: Py<PyAny>,
 }
 
@@ -341,6 +345,10 @@ impl Plan {
             injects_response: nodes
                 .iter()
                 .any(|node: &Node| node.inputs.iter().any(|input| matches!(input, Input::Response))),
+            injects_request: nodes
+                .iter()
+                .any(|node: &Node| node.inputs.iter().any(|input| matches!(input, Input::Request))),
+            cancel_on_disconnect: attribute!(spec, "cancel_on_disconnect").extract()?,
             shields: nodes.iter().any(|node: &Node| node.calling == Calling::AsyncGenerator),
             nodes,
             visits,

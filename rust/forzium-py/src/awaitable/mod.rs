@@ -35,7 +35,7 @@ pub use context::{Entered, adopt, copy, copy_current, in_context};
 pub use drive::{Came, Drivable, Inner, drive};
 pub use place::Place;
 pub use shared::Shared;
-pub use wait::{Driven, apart, attached, guard, iterator_of, next_step, send_in, steps_of, throw_in, wait, wait_noted};
+pub use wait::{Driven, apart, attached, guard, iterator_of, next_step, noted, send_in, steps_of, throw_in, wait};
 
 /// What the driver of an awaitable put in.
 pub enum Resume {
