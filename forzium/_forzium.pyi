@@ -18,6 +18,7 @@ __all__ = [
     "CallNext",
     "Chain",
     "Cors",
+    "DisconnectWatch",
     "Dispatcher",
     "Exchange",
     "Exits",
@@ -38,6 +39,7 @@ __all__ = [
     "parse_query",
     "place",
     "solve_values",
+    "until_disconnect",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -15,7 +15,7 @@ async def cursor() -> AsyncIterator[list[int]]:
     try:
         yield rows
     finally:
-        await anyio.sleep(0)  # clean-up may wait: it is shielded
+        await anyio.sleep(0.001)  # clean-up may wait: it is shielded
         rows.clear()
 
 

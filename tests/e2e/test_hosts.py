@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,21 @@ def test_a_server_carries_a_websocket(name: str) -> None:
             with pytest.raises(InvalidStatus) as refused, connect(base + path, proxy=None):
                 pass
             assert refused.value.response.status_code == 403, path
+        assert server.returncode() is None
+        assert "Traceback" not in server.output()
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_client_that_leaves_ends_its_endpoint(name: str) -> None:
+    command = [part.replace("served:app", "waiting:app") for part in HOSTS[name]]
+    with host(command) as (port, server):
+        for number in (1, 2):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"GET /wait/%d HTTP/1.1\r\nhost: test\r\n\r\n" % number)
+                server.wait_for_line(f"{number}: waits")
+            server.wait_for_line(f"{number}: cancelled")
+            server.wait_for_line(f"{number}: cleaned up")
+        assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code == 404
         assert server.returncode() is None
         assert "Traceback" not in server.output()
 

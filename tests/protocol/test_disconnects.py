@@ -362,7 +362,7 @@ async def test_who_asks_for_messages_gets_those_that_came_meanwhile(how: str) ->
 
 
 async def test_a_body_is_not_read_ahead_without_a_bound() -> None:
-    app, point = FastAPI(cancel_on_disconnect=True), Point()
+    app = FastAPI(cancel_on_disconnect=True)
     part = bytes(16 * 1024)
     client = Client(*[part] * 100)
     read: list[int] = []
@@ -431,7 +431,7 @@ async def test_background_tasks_are_not_cancelled() -> None:
 
 
 async def test_an_error_of_receive_is_for_those_who_ask() -> None:
-    app, point, client = FastAPI(cancel_on_disconnect=True), Point(), Client()
+    app, client = FastAPI(cancel_on_disconnect=True), Client()
 
     async def receive() -> Message:
         raise LookupError("no messages here")
