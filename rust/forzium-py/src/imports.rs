@@ -63,7 +63,6 @@ imports! {
     cancelled_error = "asyncio", "CancelledError",
     receive_from = "forzium._compile.disconnect", "receive_from",
     trio_watch = "forzium._compile.disconnect", "trio_watch",
-    checkpoint = "anyio.lowlevel", "checkpoint",
     create_task_group = "anyio", "create_task_group",
     exception_group = "builtins", "BaseExceptionGroup",
     background_task = "forzium.background", "BackgroundTask",
