@@ -14,13 +14,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from forzium.responses import EventSourceResponse
+from forzium.responses.streaming import _PING_INTERVAL as _PING_INTERVAL
 
 __all__ = ["KEEPALIVE_COMMENT", "EventSourceResponse", "ServerSentEvent", "format_sse_event"]
 
 KEEPALIVE_COMMENT = b": ping\n\n"
 """What is sent while an endpoint has nothing to say, so that proxies do not close the connection."""
-
-_PING_INTERVAL: float = 15.0  # seconds of silence before a keep-alive, as WHATWG HTML, 9.2.7, recommends
 
 # The event as OpenAPI 3.2, 4.14.4, describes it; the document adds the schema of the data.
 _SSE_EVENT_SCHEMA: dict[str, Any] = {

@@ -16,8 +16,7 @@ from forzium._fields import lenient_issubclass
 from forzium.datastructures import DefaultPlaceholder
 from forzium.dependencies.callables import is_async_gen_callable, is_coroutine_callable, is_gen_callable
 from forzium.encoders import jsonable_encoder
-from forzium.responses import JSONResponse
-from forzium.sse import EventSourceResponse
+from forzium.responses import EventSourceResponse, JSONResponse
 
 if TYPE_CHECKING:
     from forzium._compile.plans import Operation

@@ -29,6 +29,7 @@ SyncContentStream = Iterable[Content]
 AsyncContentStream = AsyncIterable[Content]
 ContentStream = AsyncContentStream | SyncContentStream
 
+_PING_INTERVAL: float = 15.0  # seconds of silence before a keep-alive, as WHATWG HTML, 9.2.7, recommends
 _BYTES = (bytes, memoryview)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from forzium.convertors import CONVERTOR_TYPES, Convertor
 from forzium.datastructures import URL, Headers, URLPath
 from forzium.dependencies.utils import solve_dependencies
+from forzium.responses.streaming import _PING_INTERVAL as _PING_INTERVAL
 from forzium.routing.api import APIRoute, APIWebSocketRoute
 from forzium.routing.apirouter import APIRouter
 from forzium.routing.base import (
@@ -52,7 +53,6 @@ from forzium.routing.mounted import run_mounted_lifespans
 from forzium.routing.route import Route, WebSocketRoute
 from forzium.routing.router import Router
 from forzium.routing.scope import effective_route_context_var, restore
-from forzium.sse import _PING_INTERVAL as _PING_INTERVAL
 
 __all__ = [
     "CONVERTOR_TYPES",

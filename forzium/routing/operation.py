@@ -8,6 +8,7 @@ Source: FastAPI 0.165 `fastapi.routing.APIRoute`.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
@@ -27,11 +28,10 @@ from forzium.dependencies.utils import (
     should_embed_body_fields,
 )
 from forzium.exceptions import FastAPIError
-from forzium.responses import Response
+from forzium.responses import EventSourceResponse, Response
 from forzium.routing.base import BaseRoute, PathTemplate, get_name
 from forzium.routing.declaration import explained
 from forzium.routing.options import RouteOptions
-from forzium.sse import EventSourceResponse, ServerSentEvent
 from forzium.types import IncEx
 from forzium.utils import create_model_field, is_body_allowed_for_status_code
 
@@ -206,7 +206,7 @@ class Operation(PathTemplate):
                 item = get_stream_item_type(annotation) if generates else None
                 if item is None:
                     response_model = annotation
-                elif (sends_json_lines or sends_events) and not lenient_issubclass(item, ServerSentEvent):
+                elif (sends_json_lines or sends_events) and not _is_event(item):
                     state["stream_item_type"] = item
         state["response_model"] = response_model
         state["response_field"] = None
@@ -250,3 +250,9 @@ class Operation(PathTemplate):
         except FastAPIError as error:
             advice = "declare response_model=None, or a type pydantic knows"
             raise type(error)(explained(str(error), advice, self.endpoint)) from None
+
+
+def _is_event(item: Any) -> bool:
+    """Whether a generator gives server-sent events as they are. The module is imported by whoever has one."""
+    sse = sys.modules.get("forzium.sse")
+    return sse is not None and lenient_issubclass(item, sse.ServerSentEvent)
