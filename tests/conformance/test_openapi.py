@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import pydantic
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from conformance.declarations import DECLARATIONS, Declaration, Owner
+from conformance.declarations import Declaration, Owner
+from conformance.hard_declarations import DECLARATIONS
 from conformance.harness import Framework, frameworks
 
 
@@ -39,6 +41,33 @@ def application_of(*declarations: Declaration, **options: Any) -> Callable[[Fram
 @pytest.mark.parametrize("declare", DECLARATIONS, ids=lambda declare: declare.__name__)
 def test_each_declaration_is_described_alike(declare: Declaration):
     assert_equal_documents(application_of(declare))
+
+
+# What these declare is not OpenAPI, and is handed on as FastAPI hands it on.
+NOT_OPENAPI = {
+    "odd_extras",
+    "wrong_schema_keywords",
+    "extras_beside_what_is_shared",
+    "api_keys",  # the name of a scheme has a space
+    "fields_of_models",  # a default that is not what the schema of the field says, as below
+    "configured_models",
+    "documented_parameters_and_odd_endpoints",  # one operation id for several methods
+}
+
+
+def without_item_schemas(value: Any) -> Any:
+    """A document without the one keyword that FastAPI takes from OpenAPI 3.2, for streams."""
+    if isinstance(value, dict):
+        return {key: without_item_schemas(member) for key, member in value.items() if key != "itemSchema"}
+    return [without_item_schemas(member) for member in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    "declare", [one for one in DECLARATIONS if one.__name__ not in NOT_OPENAPI], ids=lambda declare: declare.__name__
+)
+def test_documents_are_openapi(declare: Declaration):
+    text, _ = document(frameworks()[1], application_of(declare))
+    OpenAPIV31SpecValidator(without_item_schemas(json.loads(text))).validate()
 
 
 @pytest.mark.parametrize("count", range(2, len(DECLARATIONS) + 1, 4))
