@@ -1,9 +1,10 @@
 """Endpoints that ``yield``: from what they yield to a streaming response.
 
-Stands on ``responses``, ``sse`` and ``encoders``. The core calls `stream_response` in place of calling the endpoint to
-its end and serializing what it returned: on the event loop, with the generator that calling the endpoint gave.
+Stands on ``responses``, ``sse`` and ``encoders``. The core calls `stream_response` in place of serializing what the
+endpoint returned: on the event loop, with the generator that calling the endpoint gave, or, for server-sent events, with
+whatever it returned.
 
-Not for: responses that an endpoint returns itself, nor finding out the type of the items (``dependencies.utils``).
+Not for: finding out the type of the items (``dependencies.utils``).
 
 Source: FastAPI's ``routing.get_request_handler``.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,8 +61,9 @@ async def stream_response(
 
     Args:
         kind: "sse": server-sent events; "jsonl": JSON lines; "raw": chunks, for ``response_class``.
-        generator: What calling the endpoint gave; neither awaited nor iterated.
-        is_async: Whether it is an async generator; any other iterable is iterated in worker threads.
+        generator: The generator that calling the endpoint gave, not iterated yet. For "sse" also what an endpoint that
+            does not yield returned: an iterable, asynchronous or not, or a response, which stays as it is.
+        is_async: Whether the endpoint is an async generator. Iterables are iterated in worker threads.
         item_field: Checks and writes each item. None: ``jsonable_encoder`` and JSON with spaces.
         item_options: ``include``, ``exclude``, ``by_alias``, ``exclude_*`` for ``item_field.serialize_json``.
         response_class: Used by "raw" alone.
@@ -74,6 +76,10 @@ async def stream_response(
     Suspends for "sse" alone, and only as far as entering the stack does. What the generator raises comes out while the
     response is sent; for "sse", in a group, when ``request_stack`` is unwound.
     """
+    if isinstance(generator, Response):
+        if generator.background is None:
+            generator.background = background
+        return generator
     arguments: dict[str, Any] = {"background": background}
     status = (injected.status_code if injected is not None else None) or status_code
     if status is not None:
@@ -89,6 +95,7 @@ async def stream_response(
             lines = _async_lines(generator, write) if is_async else _lines(generator, write)
             response = StreamingResponse(lines, media_type="application/jsonl", **arguments)
         else:
+            is_async = is_async or isinstance(generator, AsyncIterable)
             items = aiter(generator) if is_async else iterate_in_threadpool(generator)
             received = await request_stack.enter_async_context(_events(items, _event_writer(write)))
             request_stack.push_async_callback(received.aclose)

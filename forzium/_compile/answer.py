@@ -68,14 +68,14 @@ def _options(operation: Operation) -> dict[str, Any]:
 
 
 def _stream(operation: Operation, response_class: type[Any]) -> Callable[..., Any] | None:
-    """For a generator: the function that makes the response of it."""
+    """For an endpoint whose result is sent while it is iterated: the function that makes the response of it."""
     call = operation.dependant.call
     is_async = is_async_gen_callable(call)
-    if not is_async and not is_gen_callable(call):
-        return None
     kind: Literal["sse", "jsonl", "raw"] = "raw"
     if lenient_issubclass(response_class, EventSourceResponse):
-        kind = "sse"
+        kind = "sse"  # also of what a plain function returns
+    elif not is_async and not is_gen_callable(call):
+        return None
     elif operation.is_json_stream:
         kind = "jsonl"
     from forzium._streams import stream_response

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from contextvars import copy_context
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -394,6 +395,8 @@ def json_leniently(value: Any, error: ValueError) -> bytes:
 
     from forzium.encoders import jsonable_encoder
 
+    if error.__traceback__ is not None or _is_used_up(value):
+        raise error  # it came from Python code, which has refused the value; or a part is not there a second time
     try:
         finite = _finite(jsonable_encoder(value))
         escaped = isinstance(error, UnicodeError)
@@ -402,6 +405,22 @@ def json_leniently(value: Any, error: ValueError) -> bytes:
         return json.dumps(finite, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
     except RecursionError:
         raise error from None
+
+
+def _is_used_up(value: Any) -> bool:
+    """Whether among the data is an iterator whose items the first attempt to write it may have taken."""
+    pending, seen = [value], set()
+    while pending:
+        current = pending.pop()
+        if isinstance(current, (dict, list, tuple)):
+            if id(current) not in seen:
+                seen.add(id(current))
+                pending.extend(current.values() if isinstance(current, dict) else current)
+        elif isinstance(current, Iterator):
+            is_new = isinstance(current, GeneratorType) and current.gi_frame is not None and not current.gi_suspended
+            if not is_new:
+                return True
+    return False
 
 
 def _finite(value: Any) -> Any:

@@ -20,7 +20,7 @@ from forzium._compile import runtime
 from forzium._compile.disconnect import cancelled_on_disconnect
 from forzium._fields import Undefined
 from forzium.datastructures import DefaultPlaceholder
-from forzium.dependencies.callables import is_coroutine_callable
+from forzium.dependencies.callables import is_async_gen_callable, is_coroutine_callable, is_gen_callable
 from forzium.exceptions import RequestValidationError, WebSocketRequestValidationError
 from forzium.responses import Response
 from forzium.telemetry import _api as telemetry
@@ -37,13 +37,14 @@ def handler(
     Args:
         operation: What is called.
         context: `(scope) -> EndpointContext`.
-        stream: Makes the response of a generator. None: the endpoint is none.
+        stream: Makes the response of what is iterated while it is sent. None: the endpoint's result is not.
     """
     declared = operation.response_class
     by_default = isinstance(declared, DefaultPlaceholder)
     response_class = declared.value if by_default else declared
     as_bytes = operation.response_field is not None and by_default
     awaited = is_coroutine_callable(operation.dependant.call)
+    generates = is_gen_callable(operation.dependant.call) or is_async_gen_callable(operation.dependant.call)
 
     async def handle(request: Any) -> Response:
         where = context(request.scope)
@@ -71,8 +72,14 @@ def handler(
             telemetry._validation_failed(invalid)
             raise invalid
         if stream is not None:
+            if generates:
+                generator = call(**solved.values)
+            else:
+                generator = await routing.run_endpoint_function(
+                    dependant=operation.dependant, values=solved.values, is_coroutine=awaited
+                )
             made: Response = await stream(
-                generator=call(**solved.values),
+                generator=generator,
                 request_stack=stack,
                 injected=solved.response,
                 background=solved.background_tasks,

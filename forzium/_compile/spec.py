@@ -105,7 +105,7 @@ class AnswerSpec:
         to_json: Writes a validated value as JSON: a function and its keyword arguments.
         content: Turns a value into the content for `response_class`.
         threaded: Whether validation happens in a worker thread, as the endpoint did.
-        stream: For a generator: the function that makes the response.
+        stream: For a result that is iterated while it is sent: the function that makes the response.
     """
 
     status: int | None

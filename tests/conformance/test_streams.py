@@ -201,3 +201,52 @@ def test_any_event_is_valid_or_not_as_with_fastapi(fields: dict[str, Any]) -> No
 def test_the_constants_are_fastapis() -> None:
     theirs, ours = ((fw.sse.KEEPALIVE_COMMENT, fw.sse._PING_INTERVAL, fw.sse._SSE_EVENT_SCHEMA) for fw in frameworks())
     assert ours == theirs
+
+
+def test_what_a_plain_function_returns_is_sent_as_events_as_by_fastapi() -> None:
+    class Countdown:
+        def __iter__(self) -> Any:
+            return iter((3, 2, 1))
+
+    returned: dict[str, Any] = {
+        "list": lambda: [Item(name="a"), {"name": "b\r\n"}, None],
+        "generator": lambda: (number for number in (1, float("nan"))),
+        "iterable": Countdown,
+        "text": lambda: "ab",
+        "dict": lambda: {"a": 1},
+        "model": lambda: Item(name="a"),
+        "nothing": lambda: None,
+        "number": lambda: 5,
+    }
+
+    def build(fw: Framework) -> Any:
+        app = fw.FastAPI()
+        event_source = fw.responses.EventSourceResponse
+
+        def endpoint(function: Any) -> Any:
+            def returns(response: fw.Response, tasks: fw.BackgroundTasks) -> Any:  # type: ignore[name-defined]
+                response.headers["x-injected"] = "1"
+                response.status_code = 202
+                tasks.add_task(lambda: None)
+                return function()
+
+            return returns
+
+        def annotated(function: Any) -> Any:
+            def returns() -> Iterable[Item]:
+                return function()  # type: ignore[no-any-return]
+
+            return returns
+
+        for name, function in returned.items():
+            app.get(f"/{name}", response_class=event_source)(endpoint(function))
+            app.get(f"/{name}/annotated", response_class=event_source)(annotated(function))
+
+        @app.get("/events", response_class=event_source)
+        def events() -> Any:
+            return [fw.sse.ServerSentEvent(data=1, id="1", comment="a\r\nb"), fw.sse.ServerSentEvent(raw_data="x\ry")]
+
+        return app
+
+    requests = [Request(f"/{name}{more}") for name in returned for more in ("", "/annotated")]
+    compare(build, *requests, Request("/events"))

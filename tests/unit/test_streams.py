@@ -7,9 +7,11 @@ from typing import Any
 import anyio
 import pytest
 
+from forzium import FastAPI
 from forzium._streams import Kind, stream_response
 from forzium.requests import ClientDisconnect
-from forzium.responses import StreamingResponse
+from forzium.responses import EventSourceResponse, StreamingResponse
+from forzium.testclient import TestClient
 
 KINDS: list[Kind] = ["sse", "jsonl", "raw"]
 SCOPE = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}
@@ -118,3 +120,35 @@ async def test_a_generator_that_never_waits_can_be_cancelled(kind: Kind) -> None
     with anyio.move_on_after(0.02) as scope:
         await serve(kind, endpoint(), send)
     assert scope.cancelled_caught
+
+
+async def numbers() -> Any:
+    yield 1
+    yield 2
+
+
+@pytest.mark.parametrize(
+    ("returned", "body"),
+    [
+        (lambda: [1, 2], "data: 1\n\ndata: 2\n\n"),
+        (numbers, "data: 1\n\ndata: 2\n\n"),
+        (lambda: EventSourceResponse(["data: by hand\n\n"]), "data: by hand\n\n"),
+    ],
+)
+def test_whatever_can_be_iterated_becomes_events_and_a_response_stays(returned: Callable[[], Any], body: str) -> None:
+    """FastAPI iterates the coroutine of an `async def`, an asynchronous iterable and a response, and so breaks off."""
+    app = FastAPI()
+
+    @app.get("/async", response_class=EventSourceResponse)
+    async def answer() -> Any:
+        return returned()
+
+    @app.get("/sync", response_class=EventSourceResponse)
+    def sync_answer() -> Any:
+        return returned()
+
+    client = TestClient(app)
+    for path in ("/async", "/sync"):
+        response = client.get(path)
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert response.text == body

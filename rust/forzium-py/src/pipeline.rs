@@ -219,7 +219,7 @@ fn unreadable(connection: &Connection, error: PyErr) -> PyResult<PyErr> {
     Ok(PyErr::from_value(imports::body_unreadable(py)?.call1((connection.scope(), error.value(py)))?))
 }
 
-/// Makes the response of an endpoint that is a generator.
+/// Makes the response of an endpoint whose result is iterated while it is sent.
 async fn streamed(
     connection: &Connection,
     plan: &Plan,
@@ -242,6 +242,5 @@ async fn streamed(
     drop(options);
     let response = wait(connection.channel(), waiting).await?;
     connection.vault.borrow_mut().outgoing = Some(response);
-    debug_assert!(plan.endpoint().is_some_and(|node| node.calling == Calling::Stream));
     Ok(Outgoing::Response)
 }

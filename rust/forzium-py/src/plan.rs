@@ -444,11 +444,6 @@ impl Plan {
         }
         Ok(())
     }
-
-    /// The endpoint: what the last visit visits.
-    pub fn endpoint(&self) -> Option<&Node> {
-        self.visits.last().and_then(|visit| self.nodes.get(visit.node))
-    }
 }
 
 /// A plan that is compiled when it is first needed, and anew where dependencies are overridden.
