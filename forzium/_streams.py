@@ -1,7 +1,7 @@
 """Endpoints that ``yield``: from what they yield to a streaming response.
 
 Stands on ``responses``, ``sse`` and ``encoders``. The core calls `stream_response` in place of serializing what the
-endpoint returned: on the event loop, with the generator that calling the endpoint gave, or, for server-sent events, with
+endpoint returned: on the event loop, with the generator that calling it gave, or, for server-sent events, with
 whatever it returned.
 
 Not for: finding out the type of the items (``dependencies.utils``).

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from conformance.harness import Framework, Request, compare, exchange, frameworks
 
 NAN = float("nan")
