@@ -36,7 +36,7 @@ imports! {
     websocket_invalid = "forzium._compile.runtime", "websocket_invalid",
     response_invalid = "forzium._compile.runtime", "response_invalid",
     swallowed = "forzium._compile.runtime", "swallowed",
-    jsonable_encoder = "forzium.encoders", "jsonable_encoder",
+    json_part = "forzium._compile.runtime", "json_part",
     request = "forzium.requests", "Request",
     client_disconnect = "forzium.requests", "ClientDisconnect",
     websocket = "forzium.websockets", "WebSocket",

@@ -97,7 +97,7 @@ fn bodiless_headers(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 /// sends one and gets it back must not cause a 500.
 pub fn write_json<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     let py = value.py();
-    match json::dumps(py, value, Rules::Jsonable { encoder: imports::jsonable_encoder(py)? }) {
+    match json::dumps(py, value, Rules::Jsonable { encoder: imports::json_part(py)? }) {
         Ok(body) => Ok(body.into_bound(py)),
         Err(error) if error.is_instance_of::<PyValueError>(py) => {
             Ok(imports::json_leniently(py)?.call1((value, error.value(py)))?.cast_into::<PyBytes>()?)

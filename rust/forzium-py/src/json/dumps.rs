@@ -40,7 +40,8 @@ pub enum Rules<'a, 'py> {
     /// dataclasses, without one for anything.
     Pydantic { default: Option<&'a Bound<'py, PyAny>> },
     /// As FastAPI's `JSONResponse(jsonable_encoder(obj))`: objects of the exact builtin types are written here, keys
-    /// that begin with `_sa` left out; any other is given to `encoder(obj)`, and what that returns is written plainly.
+    /// that begin with `_sa` left out; any other is given to `encoder(obj)`, and what that returns is written plainly,
+    /// `bytes` as the JSON text they are.
     Jsonable { encoder: &'a Bound<'py, PyAny> },
 }
 
@@ -500,6 +501,10 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
             self.hold(depth);
             if let (Rules::Jsonable { encoder }, false) = (self.rules, PLAIN) {
                 let encoded = encoder.call1((object,)).or_failed(self.py)?;
+                if let Ok(text) = encoded.cast::<PyBytes>() {
+                    let cursor = self.output.extend(cursor, text.as_bytes())?;
+                    return self.output.constant(cursor, b",");
+                }
                 return self.replaced(cursor, object, &encoded, depth);
             }
             if ffi::PyUnicode_Check(raw) != 0 {
