@@ -166,10 +166,17 @@ async fn handed_over(connection: &Connection, route: &Py<PyAny>) -> PyResult<()>
     let py = connection.py();
     let send: Bound<'_, PyAny> =
         if connection.websocket { connection.send().clone() } else { send::sender(connection)?.into_any() };
+    let handlers = connection.scope().get_item(interned::exception_handlers(py))?.map(|own| connection.keep(own));
     let waiting =
         route.bind(py).call_method1(interned::handle(py), (connection.scope(), connection.receive(), send))?;
-    wait(connection.channel(), waiting).await?;
-    Ok(())
+    let handed = wait(connection.channel(), waiting).await;
+    if handed.is_err()
+        && let Some(own) = &handlers
+    {
+        // A mounted application has put its handlers there. What it lets through is for those of the outer one.
+        connection.scope().set_item(interned::exception_handlers(py), own.get())?;
+    }
+    handed.map(|_| ())
 }
 
 /// Answers what no route does: routes of low priority first, then the router's default.
