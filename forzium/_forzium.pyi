@@ -14,20 +14,26 @@ from forzium.websockets import WebSocketState
 __all__ = [
     "Around",
     "AsgiApp",
+    "Authentication",
     "Awaitable",
     "CallNext",
     "Chain",
+    "Coder",
+    "Compress",
     "Cors",
     "DisconnectWatch",
     "Dispatcher",
     "Exchange",
     "Exits",
     "Handler",
+    "HttpsRedirect",
     "Method",
+    "Outlet",
     "Plan",
     "Routes",
     "Run",
     "Sender",
+    "Sessions",
     "Socket",
     "Table",
     "TrustedHost",
@@ -205,6 +211,101 @@ class Cors:
         """Answer a preflight request: text, status and headers."""
     def dressed(self, headers: Iterable[tuple[bytes, bytes]], origin: bytes | None) -> list[tuple[bytes, bytes]]:
         """Return the headers of a response to a request from `origin`, in a new list."""
+
+@final
+class Coder:
+    """Writes one body in a content coding.
+
+    Args:
+        coding: `"gzip"`, `"br"` or `"zstd"`.
+        level: Of the coding.
+
+    Raises:
+        ValueError: The coding is not known, or has no such level.
+    """
+
+    def __new__(cls, coding: str, level: int) -> Coder: ...
+    def code(self, data: bytes, last: bool) -> bytes:
+        """Return the coded form of a piece; with the last one the end of the coding."""
+
+@final
+class Compress:
+    """The options of a middleware that compresses.
+
+    Args:
+        codings: Names and levels, the preferred first.
+        weighs: Whether `Accept-Encoding` is weighed as RFC 9110 says; else the one coding is used where it is named.
+        minimum_size: Bytes from which a body is coded.
+        thread_minimum_size: Bytes in one piece from which a worker thread codes.
+        exclude_content_types: Media types left alone, in lower case.
+
+    Raises:
+        ValueError: A coding is not known, or has no such level.
+    """
+
+    def __new__(
+        cls,
+        codings: Iterable[tuple[str, int]],
+        *,
+        weighs: bool,
+        minimum_size: int,
+        thread_minimum_size: int,
+        exclude_content_types: Iterable[str],
+    ) -> Compress: ...
+    def outlet(self, send: _Send, apply: Callable[..., _Awaitable[bytes]], name: str) -> Outlet:
+        """Return the `send` for one response whose pieces `apply(body, more_body=...)` codes."""
+
+@final
+class Outlet:
+    """`send` as what is enclosed by middleware gets it: changes messages, then sends them."""
+
+    def __call__(self, message: MutableMapping[str, Any]) -> _Awaitable[None]: ...
+
+@final
+class HttpsRedirect:
+    """What an `HTTPSRedirectMiddleware` does.
+
+    Args:
+        redirect: `(scope) -> Response`, for a scope whose scheme is not secure.
+    """
+
+    def __new__(cls, redirect: Callable[[Any], Any]) -> HttpsRedirect: ...
+
+@final
+class Sessions:
+    """What a `SessionMiddleware` does.
+
+    Args:
+        cookie: Its name.
+        new: Makes an empty session.
+        read: Gives the session that a cookie holds, or None.
+        write: `(session, whether the request brought it)`, for one that was changed: the value of `Set-Cookie` or None.
+    """
+
+    def __new__(
+        cls,
+        cookie: str,
+        new: Callable[[], Any],
+        read: Callable[[str], Any],
+        write: Callable[[Any, bool], bytes | None],
+    ) -> Sessions: ...
+
+@final
+class Authentication:
+    """What an `AuthenticationMiddleware` does.
+
+    Args:
+        backend: Its `authenticate(conn)` is awaited: who is calling, or None.
+        admit: `(scope, what authenticate gave)`.
+        refuse: `(conn, AuthenticationError)`: the response; for a WebSocket the message that closes it.
+    """
+
+    def __new__(
+        cls,
+        backend: Any,
+        admit: Callable[[Any, Any], None],
+        refuse: Callable[[Any, Any], Any],
+    ) -> Authentication: ...
 
 @final
 class TrustedHost:

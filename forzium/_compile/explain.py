@@ -31,7 +31,8 @@ class Explanation:
         route: The path template of the route, if one was found.
         endpoint: The name of its endpoint.
         path_params: The values of the path parameters.
-        middleware: The names of the user's middleware classes, outermost first.
+        middleware: The user's middleware, outermost first: for each its `class` and whether it is `native`, which the
+            core carries out itself (False: it is called as the ASGI application it is).
         stages: For a native route: one dict a stage with at least `stage`.
     """
 
@@ -41,7 +42,7 @@ class Explanation:
     route: str | None = None
     endpoint: str | None = None
     path_params: dict[str, Any] = field(default_factory=dict)
-    middleware: list[str] = field(default_factory=list)
+    middleware: list[dict[str, Any]] = field(default_factory=list)
     stages: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -53,7 +54,8 @@ class Explanation:
         lines = [f"{self.method} {self.path}: {self.outcome}"]
         if self.route is not None:
             lines.append(f"  route {self.route} -> {self.endpoint}")
-        lines.extend(f"  middleware {name}" for name in self.middleware)
+        for each in self.middleware:
+            lines.append(f"  middleware {each['class']}: {'native' if each['native'] else 'called as ASGI'}")
         for stage in self.stages:
             details = ", ".join(f"{key}: {value}" for key, value in stage.items() if key != "stage")
             lines.append(f"  {stage['stage']}: {details}" if details else f"  {stage['stage']}")
@@ -94,7 +96,7 @@ def explain(app: Any, method: str, path: str) -> Explanation:
     }
     table = app.router._dispatcher.table
     found = table.find(scope)
-    middleware = [getattr(each.cls, "__name__", repr(each.cls)) for each in app.user_middleware]
+    middleware = middleware_of(app)
     if found is None:
         return Explanation(method, path, "not found", middleware=middleware)
     index, fits, values = found
@@ -111,6 +113,18 @@ def explain(app: Any, method: str, path: str) -> Explanation:
     if opaque:
         return Explanation(method, path, "opaque", **described)
     return Explanation(method, path, "native", **described, stages=stages_of(table.entry_plan(index).spec))
+
+
+def middleware_of(app: Any) -> list[dict[str, Any]]:
+    """The user's middleware of an application, outermost first, and what carries it out."""
+    from forzium._compile.application import is_native
+    from forzium.middleware._own import is_own
+
+    ours = app.middleware_stack is None and is_native(app)
+    return [
+        {"class": getattr(each.cls, "__name__", repr(each.cls)), "native": ours and is_own(each.cls)}
+        for each in app.user_middleware
+    ]
 
 
 def stages_of(plan: PlanSpec) -> list[dict[str, Any]]:

@@ -31,7 +31,16 @@ AppType = TypeVar("AppType", bound="Starlette")
 _P = ParamSpec("_P")
 
 _COMPILED = frozenset(
-    {"debug", "exception_handlers", "max_body_size", "middleware_stack", "root_path", "router", "user_middleware"}
+    {
+        "build_middleware_stack",
+        "debug",
+        "exception_handlers",
+        "max_body_size",
+        "middleware_stack",
+        "root_path",
+        "router",
+        "user_middleware",
+    }
 )
 """Attributes whose assignment is a declaration."""
 
@@ -84,7 +93,8 @@ class Starlette(AsgiApp):
         self.__dict__["__call__"] = types.MethodType(_asgi3, self)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _COMPILED and name in self.__dict__:
+        # An agent puts a function in the place of the method, perhaps after the first request.
+        if name in _COMPILED and (name in self.__dict__ or name == "build_middleware_stack"):
             if name == "middleware_stack":
                 self.__dict__.pop("_built", None)
             declared()

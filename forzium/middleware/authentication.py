@@ -7,9 +7,12 @@ Source: `starlette.middleware.authentication`.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from forzium._forzium import Authentication, Chain
 from forzium.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, UnauthenticatedUser
+from forzium.middleware._own import native
 from forzium.requests import HTTPConnection
 from forzium.responses import PlainTextResponse, Response
 
@@ -21,6 +24,7 @@ __all__ = ["AuthenticationMiddleware"]
 _ErrorHandler = Callable[[HTTPConnection, AuthenticationError], Response]
 
 
+@native
 class AuthenticationMiddleware:
     """Sets `scope["auth"]` and `scope["user"]` for HTTP and WebSocket.
 
@@ -37,24 +41,26 @@ class AuthenticationMiddleware:
         self.on_error: _ErrorHandler = self.default_on_error if on_error is None else on_error
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        kind = scope["type"]
-        if kind not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        conn = HTTPConnection(scope)
-        try:
-            found = await self.backend.authenticate(conn)
-        except AuthenticationError as exc:
-            refusal = self.on_error(conn, exc)
-            if kind == "websocket":
-                await send({"type": "websocket.close", "code": 1000})
-            else:
-                await refusal(scope, receive, send)
-            return
-        scope["auth"], scope["user"] = (AuthCredentials(), UnauthenticatedUser()) if found is None else found
-        await self.app(scope, receive, send)
+        await self._serve(scope, receive, send)
+
+    @cached_property
+    def _serve(self) -> "ASGIApp":
+        return Chain([self._link], self.app)
+
+    @cached_property
+    def _link(self) -> Authentication:
+        return Authentication(self.backend, _admit, self._refusal)
+
+    def _refusal(self, conn: HTTPConnection, exc: AuthenticationError) -> Any:
+        """Make the response for a caller who is refused, or the message that closes a WebSocket."""
+        response = self.on_error(conn, exc)
+        return {"type": "websocket.close", "code": 1000} if conn.scope["type"] == "websocket" else response
 
     @staticmethod
     def default_on_error(conn: HTTPConnection, exc: Exception) -> Response:
         """Return the error's text with status 400."""
         return PlainTextResponse(str(exc), status_code=400)
+
+
+def _admit(scope: "Scope", found: "tuple[AuthCredentials, Any] | None") -> None:
+    scope["auth"], scope["user"] = (AuthCredentials(), UnauthenticatedUser()) if found is None else found

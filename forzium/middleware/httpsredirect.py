@@ -6,9 +6,12 @@ Not for: telling whether a proxy in front spoke https; the server sets the schem
 Source: `starlette.middleware.httpsredirect`.
 """
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from forzium._forzium import Chain, HttpsRedirect
 from forzium.datastructures import URL
+from forzium.middleware._own import native
 from forzium.responses import PlainTextResponse, RedirectResponse, Response
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ _SECURE = {"http": "https", "ws": "wss"}
 _DEFAULT_PORTS = (80, 443)
 
 
+@native
 class HTTPSRedirectMiddleware:
     """Answers 307 with the same URL in the secure scheme; a port is kept unless it is 80 or 443.
 
@@ -33,16 +37,22 @@ class HTTPSRedirectMiddleware:
         self.app = app
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] not in ("http", "websocket") or scope["scheme"] not in _SECURE:
-            await self.app(scope, receive, send)
-            return
-        url = URL(scope=scope)
-        response: Response
-        if url.netloc:
-            response = RedirectResponse(url.replace(scheme=_SECURE[url.scheme], netloc=_authority(url)), 307)
-        else:
-            response = PlainTextResponse("Invalid host header", status_code=400)
-        await response(scope, receive, send)
+        await self._serve(scope, receive, send)
+
+    @cached_property
+    def _serve(self) -> "ASGIApp":
+        return Chain([self._link], self.app)
+
+    @cached_property
+    def _link(self) -> HttpsRedirect:
+        return HttpsRedirect(_redirect)
+
+
+def _redirect(scope: "Scope") -> Response:
+    url = URL(scope=scope)
+    if not url.netloc:
+        return PlainTextResponse("Invalid host header", status_code=400)
+    return RedirectResponse(url.replace(scheme=_SECURE[url.scheme], netloc=_authority(url)), 307)
 
 
 def _authority(url: URL) -> str:

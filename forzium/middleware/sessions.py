@@ -1,6 +1,7 @@
 """`SessionMiddleware`: a dict that lasts from request to request, kept by the client in a signed cookie.
 
-Layer: on `requests`, `datastructures`; itsdangerous (extra `sessions`) signs.
+Layer: on `datastructures`; when a session is read and written is the core's business
+(`rust/forzium-py/src/middleware/sessions.rs`). itsdangerous (extra `sessions`) signs.
 Not for: secrets: the client can read what the cookie holds, it only cannot change it.
 
 Source: `starlette.middleware.sessions`.
@@ -8,13 +9,15 @@ Source: `starlette.middleware.sessions`.
 
 import json
 from base64 import b64decode, b64encode
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from forzium.datastructures import MutableHeaders, Secret
-from forzium.requests import HTTPConnection
+from forzium._forzium import Chain, Sessions
+from forzium.datastructures import Secret
+from forzium.middleware._own import native
 
 if TYPE_CHECKING:
-    from forzium.types import ASGIApp, Message, Receive, Scope, Send
+    from forzium.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Session", "SessionMiddleware"]
 
@@ -22,6 +25,7 @@ TWO_WEEKS = 14 * 24 * 60 * 60
 """In seconds."""
 
 
+@native
 class SessionMiddleware:
     """Provides `request.session` and writes it back with the response, if it was changed.
 
@@ -70,19 +74,15 @@ class SessionMiddleware:
         self.security_flags = "; ".join(flags)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        cookie = HTTPConnection(scope).cookies.get(self.session_cookie)
-        kept = None if cookie is None else self._read(cookie)
-        scope["session"] = Session() if kept is None else kept
+        await self._serve(scope, receive, send)
 
-        async def send_with_cookie(message: "Message") -> None:
-            if message["type"] == "http.response.start":
-                self._write(scope["session"], message, was_kept=kept is not None)
-            await send(message)
+    @cached_property
+    def _serve(self) -> "ASGIApp":
+        return Chain([self._link], self.app)
 
-        await self.app(scope, receive, send_with_cookie)
+    @cached_property
+    def _link(self) -> Sessions:
+        return Sessions(self.session_cookie, Session, self._read, self._write)
 
     def _read(self, cookie: str) -> "Session | None":
         """Return the session a cookie holds; None for one that is too old or not of this middleware's making."""
@@ -94,19 +94,17 @@ class SessionMiddleware:
             # ValueError and TypeError: signed with this key, but by a program that signs something else.
             return None
 
-    def _write(self, session: "Session", start: "Message", *, was_kept: bool) -> None:
-        start.setdefault("headers", [])
-        headers = MutableHeaders(scope=start)
-        if session.accessed:
-            headers.add_vary_header("Cookie")
-        if not session.modified or not (session or was_kept):
-            return
+    def _write(self, session: "Session", was_kept: bool) -> bytes | None:
+        """Return the `Set-Cookie` for a session that was changed; None where there is nothing to keep or to forget."""
         if session:
             value = self.signer.sign(b64encode(json.dumps(session).encode("utf-8"))).decode("utf-8")
             lasting = "" if self.max_age is None else f"Max-Age={self.max_age}; "
-        else:
+        elif was_kept:
             value, lasting = "null", "expires=Thu, 01 Jan 1970 00:00:00 GMT; "
-        headers.append("Set-Cookie", f"{self.session_cookie}={value}; path={self.path}; {lasting}{self.security_flags}")
+        else:
+            return None
+        cookie = f"{self.session_cookie}={value}; path={self.path}; {lasting}{self.security_flags}"
+        return cookie.encode("latin-1")
 
 
 class Session(dict[str, Any]):

@@ -82,6 +82,19 @@ async def test_disconnects() -> None:
 
 
 @pytest.mark.anyio
+async def test_middleware() -> None:
+    async with client(load("middleware").app) as http:
+        asked = {"accept-encoding": "gzip;q=0.5, zstd", "origin": "https://shop.example"}
+        long, short = [await http.get(f"/words?count={count}", headers=asked) for count in (500, 1)]
+        assert long.headers["content-encoding"] == "zstd"
+        assert long.json() == ["tea"] * 500
+        assert "content-encoding" not in short.headers
+        assert short.headers["access-control-allow-origin"] == "https://shop.example"
+        assert long.headers["x-version"] == "1"
+        assert (await http.get("/words", headers={"host": "elsewhere.example"})).status_code == 400
+
+
+@pytest.mark.anyio
 async def test_dependencies() -> None:
     module = load("dependencies")
     async with client(module.app) as http:

@@ -9,8 +9,11 @@ from pydantic import BaseModel
 
 import forzium
 from forzium import APIRouter, Body, Cookie, Depends, FastAPI, Header, Query, Request, WebSocket
+from forzium.middleware.cors import CORSMiddleware
+from forzium.middleware.gzip import GZipMiddleware
 from forzium.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from forzium.routing import APIRoute, BaseRoute, Match
+from forzium.testclient import TestClient
 
 
 class Item(BaseModel):
@@ -110,7 +113,7 @@ def test_the_text_has_a_line_for_each_stage() -> None:
     assert str(forzium.explain(app, "POST", "/items")).splitlines() == [
         "POST /items: native",
         "  route /items -> shop.<locals>.create_item",
-        "  middleware Unknown",
+        "  middleware Unknown: called as ASGI",
         "  body: read as: json",
         "  call: callable: shop.<locals>.create_item, calling: called in a worker thread, "
         "parameters: {'item': 'body by pydantic', 'count': 'body by pydantic'}",
@@ -380,6 +383,39 @@ def test_a_handler_that_is_replaced_after_the_first_request_is_treated_as_by_fas
         return bodies
 
     assert answers(forzium) == answers(fastapi)
+
+
+def test_middleware_is_native_until_somebody_changes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(GZipMiddleware): ...
+
+    app = FastAPI()
+    for cls in (CORSMiddleware, GZipMiddleware, Own):
+        app.add_middleware(cls)
+    app.middleware("http")(lambda request, call_next: call_next(request))
+
+    def native() -> list[tuple[str, bool]]:
+        return [(each["class"], each["native"]) for each in forzium.explain(app, "GET", "/docs").middleware]
+
+    names = ["BaseHTTPMiddleware", "Own", "GZipMiddleware", "CORSMiddleware"]
+    assert [name for name, _ in native()] == names
+    assert native()[1:] == [("Own", False), ("GZipMiddleware", True), ("CORSMiddleware", True)]
+    assert "\n  middleware CORSMiddleware: native\n" in str(forzium.explain(app, "GET", "/docs")) + "\n"
+
+    called: list[str] = []
+    plain = CORSMiddleware.__call__
+
+    async def watched(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        called.append(scope.get("path", ""))
+        await plain(self, scope, receive, send)
+
+    monkeypatch.setattr(CORSMiddleware, "__call__", watched)
+    assert native()[3] == ("CORSMiddleware", False)
+    with TestClient(app) as client:
+        assert client.get("/openapi.json").headers["vary"] == "Origin"
+    assert called[-1:] == ["/openapi.json"]
+    monkeypatch.undo()
+    app.middleware_stack = app.router
+    assert not any(is_native for _, is_native in native())
 
 
 def test_a_late_route_that_is_wrong_is_an_error_where_it_stands() -> None:

@@ -2,11 +2,15 @@
 
 import gzip
 import warnings
+import zlib
 from typing import Any
 
 import anyio
+import brotli
 import pytest
+import zstandard
 
+from forzium.middleware.compress import CompressMiddleware
 from forzium.middleware.errors import ServerErrorMiddleware
 from forzium.middleware.exceptions import ExceptionMiddleware, build_handlers
 from forzium.middleware.gzip import GZipMiddleware
@@ -70,6 +74,71 @@ def test_gzip_minds_the_weight_of_the_coding(accept_encoding: str, compressed: b
     _, start, body = call(GZipMiddleware(long_text), accept_encoding=accept_encoding)
     assert (dict(start["headers"]).get(b"content-encoding") == b"gzip") is compressed
     assert (gzip.decompress(body["body"]) if compressed else body["body"]) == LONG
+
+
+DECODERS: dict[bytes, Any] = {
+    b"gzip": lambda: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress,
+    b"br": lambda: brotli.Decompressor().process,
+    b"zstd": lambda: zstandard.ZstdDecompressor().decompressobj().decompress,
+}
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "coding"),
+    [
+        ("gzip, deflate, br, zstd", b"zstd"),
+        ("gzip, br;q=0.9, zstd;q=0.8", b"gzip"),
+        ("zstd;q=0, *", b"br"),
+        ("gzip;q=0.5, identity", None),
+        ("*;q=0", None),
+        ("deflate", None),
+    ],
+)
+@pytest.mark.parametrize("sizes", [(5000,), (400_000,), (0, 600, 1, 0, 300_000)], ids=str)
+def test_compression_takes_what_the_client_likes_best(
+    accept_encoding: str, coding: bytes | None, sizes: tuple[int, ...]
+) -> None:
+    pieces = [(b"forzium %d " % size * size)[:size] for size in sizes]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        length = [(b"content-length", b"%d" % sum(sizes))]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        for place, piece in enumerate(pieces):
+            await send({"type": "http.response.body", "body": piece, "more_body": place + 1 < len(pieces)})
+
+    start, *bodies = call(CompressMiddleware(app), accept_encoding=accept_encoding)
+    headers = dict(start["headers"])
+    assert headers[b"vary"] == b"Accept-Encoding"
+    assert headers.get(b"content-encoding") == coding
+    if coding is None:
+        assert [body["body"] for body in bodies] == pieces
+        return
+    length = None if len(sizes) > 1 else b"%d" % len(bodies[0]["body"])
+    assert headers.get(b"content-length") == length
+    decode = DECODERS[coding]()
+    # Each piece can be read when it arrives, and the last one is the end.
+    assert [decode(body["body"]) for body in bodies] == pieces
+
+
+def test_compression_keeps_event_streams_as_they_are() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": LONG, "more_body": True})
+
+    assert [message["type"] for message in call(CompressMiddleware(app), accept_encoding="br")] == [
+        "http.response.start",
+        "http.response.body",
+    ]
+    assert call(CompressMiddleware(app), accept_encoding="br")[1]["body"] == LONG
+
+
+@pytest.mark.parametrize(
+    "options", [{"codings": ["deflate"]}, {"codings": ["gzip"], "levels": {"gzip": 10}}, {"levels": {"lz4": 1}}]
+)
+def test_a_coding_that_is_not_known_is_an_error_of_the_declaration(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        CompressMiddleware(long_text, **options)
 
 
 def test_gzip_passes_other_messages_on() -> None:

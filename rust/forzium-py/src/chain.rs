@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::awaitable::{Awaitable, Held, apart, guard, wait};
 use crate::connection::Connection;
-use crate::middleware::{Link, Outlet, Reply};
+use crate::middleware::{Entry, Link, Outlet, Reply};
 use crate::route::Table;
 use crate::router::Dispatcher;
 use crate::{failure, http, interned, send};
@@ -88,7 +88,12 @@ pub struct Chain {
 /// Carries out the links from `from` on, and what they enclose.
 pub async fn run(connection: &Connection, chain: &Chain, from: usize) -> PyResult<()> {
     for link in chain.links.iter().skip(from) {
-        if let Some(reply) = link.enter(connection)? {
+        let reply = match link.enter(connection)? {
+            Entry::Passed => continue,
+            Entry::Answered(reply) => Some(reply),
+            Entry::Asks => apart(|| link.ask(connection)).await?,
+        };
+        if let Some(reply) = reply {
             return apart(|| answer(connection, reply)).await;
         }
     }
@@ -111,6 +116,10 @@ async fn answer(connection: &Connection, reply: Reply<'_>) -> PyResult<()> {
             send::written(connection, status, headers.as_any(), body.as_any()).await
         }
         Reply::Response(response) => send::response(connection, response).await,
+        Reply::Message(message) => {
+            wait(connection.channel(), connection.send().call1((message,))?).await?;
+            Ok(())
+        }
     }
 }
 

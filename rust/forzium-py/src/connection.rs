@@ -436,6 +436,14 @@ impl Connection {
         Ok(first)
     }
 
+    /// Calls `each` with every value of a header, in order.
+    pub fn each_header(&self, name: &[u8], mut each: impl FnMut(&[u8])) -> PyResult<()> {
+        self.headers(name, |value| {
+            each(value);
+            Ok(true)
+        })
+    }
+
     /// All values of a header, in order.
     pub fn headers_all(&self, name: &[u8]) -> PyResult<Bound<'_, PyList>> {
         let values = PyList::empty(self.py());

@@ -53,7 +53,7 @@ mod _forzium {
     #[pymodule_export]
     use super::json::{dumps_py, loads_py};
     #[pymodule_export]
-    use super::middleware::{Cors, TrustedHost};
+    use super::middleware::{Authentication, Coder, Compress, Cors, HttpsRedirect, Outlet, Sessions, TrustedHost};
     #[pymodule_export]
     use super::plan::Plan;
     #[pymodule_export]

@@ -9,6 +9,11 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 pub struct Headers<'py>(Bound<'py, PyList>);
 
 impl<'py> Headers<'py> {
+    /// The headers of a message of ours, to be changed where they are.
+    pub fn of(list: Bound<'py, PyList>) -> Self {
+        Self(list)
+    }
+
     /// A copy of headers that may belong to somebody else.
     ///
     /// Errors: `TypeError` where they cannot be iterated over.
@@ -46,6 +51,11 @@ impl<'py> Headers<'py> {
         Ok(found)
     }
 
+    /// The first value of a header.
+    pub fn get(&self, name: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        Ok(self.each(name)?.into_iter().next().map(|(_, value)| value))
+    }
+
     /// Makes `pair` the only line of its name, where the first one stood; else the last line of all.
     pub fn set(&self, pair: &Bound<'py, PyTuple>) -> PyResult<()> {
         let name = pair.get_item(0)?.cast_into::<PyBytes>()?;
@@ -55,6 +65,19 @@ impl<'py> Headers<'py> {
         };
         self.0.set_item(*first, pair)?;
         for (at, _) in rest.iter().rev() {
+            self.0.del_item(*at)?;
+        }
+        Ok(())
+    }
+
+    /// Adds one more line.
+    pub fn append(&self, name: &[u8], value: &Bound<'py, PyBytes>) -> PyResult<()> {
+        self.0.append((PyBytes::new(self.0.py(), name), value))
+    }
+
+    /// Takes all lines of a name away.
+    pub fn remove(&self, name: &[u8]) -> PyResult<()> {
+        for (at, _) in self.each(name)?.iter().rev() {
             self.0.del_item(*at)?;
         }
         Ok(())
@@ -95,5 +118,7 @@ macro_rules! lines {
 }
 
 lines! {
+    vary_accept_encoding = (b"vary", b"Accept-Encoding"),
+    vary_cookie = (b"vary", b"Cookie"),
     vary_origin = (b"vary", b"Origin"),
 }

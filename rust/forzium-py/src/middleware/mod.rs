@@ -12,29 +12,66 @@
 //!
 //! Not here: in which order links follow one another and what they enclose (`chain`); sending (stage `send`).
 
+mod authentication;
+mod coding;
+mod compress;
 mod cors;
 mod headers;
+mod https_redirect;
 mod outlet;
+mod sessions;
 mod trusted_host;
 
 use pyo3::PyTraverseError;
+use pyo3::exceptions::PyTypeError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::connection::Connection;
 use headers::Headers;
-use outlet::Passing;
+use outlet::{Changed, Passing};
 
+pub use authentication::Authentication;
+pub use coding::Coder;
+pub use compress::Compress;
 pub use cors::Cors;
+pub use https_redirect::HttpsRedirect;
 pub use outlet::{Outlet, whole};
+pub use sessions::Sessions;
 pub use trusted_host::TrustedHost;
 
-/// One middleware of a chain.
-pub enum Link {
-    Cors(Py<Cors>),
-    TrustedHost(Py<TrustedHost>),
+macro_rules! links {
+    ($($kind:ident),+ $(,)?) => {
+        /// One middleware of a chain.
+        pub enum Link {
+            $($kind(Py<$kind>),)+
+        }
+
+        impl Link {
+            /// Takes a link from the object that holds its options.
+            ///
+            /// Errors: `TypeError` where that is none.
+            pub fn read(link: &Bound<'_, PyAny>) -> PyResult<Self> {
+                $(
+                    if let Ok(link) = link.cast::<$kind>() {
+                        return Ok(Self::$kind(link.clone().unbind()));
+                    }
+                )+
+                Err(PyTypeError::new_err(format!("expected the link of a middleware, but found {link:?}")))
+            }
+
+            /// The object that holds its options.
+            pub fn object(&self) -> &Py<PyAny> {
+                match self {
+                    $(Self::$kind(link) => link.as_any(),)+
+                }
+            }
+        }
+    };
 }
+
+links! { Authentication, Compress, Cors, HttpsRedirect, Sessions, TrustedHost }
 
 /// What a link answers in the place of what it encloses.
 pub enum Reply<'c> {
@@ -42,33 +79,30 @@ pub enum Reply<'c> {
     Written { status: u16, headers: Bound<'c, PyList>, body: Bound<'c, PyBytes> },
     /// A `Response` object.
     Response(Bound<'c, PyAny>),
+    /// One ASGI message.
+    Message(Bound<'c, PyAny>),
 }
 
 impl Link {
-    /// Takes a link from the object that holds its options.
-    ///
-    /// Errors: `TypeError` where that is none.
-    pub fn read(link: &Bound<'_, PyAny>) -> PyResult<Self> {
-        if let Ok(link) = link.cast::<Cors>() {
-            return Ok(Self::Cors(link.clone().unbind()));
-        }
-        Ok(Self::TrustedHost(link.cast::<TrustedHost>()?.clone().unbind()))
-    }
-
-    /// Lets a request in; what the link answers itself.
+    /// Lets a request in.
     #[inline(never)]
-    pub fn enter<'c>(&self, connection: &'c Connection) -> PyResult<Option<Reply<'c>>> {
-        match self {
+    pub fn enter<'c>(&self, connection: &'c Connection) -> PyResult<Entry<'c>> {
+        let reply = match self {
+            Self::Authentication(_) => return Ok(Entry::Asks),
+            Self::Compress(link) => compress::enter(link, connection).map(|()| None),
             Self::Cors(link) => cors::enter(link, connection),
+            Self::HttpsRedirect(link) => link.get().enter(connection),
+            Self::Sessions(link) => sessions::enter(link, connection).map(|()| None),
             Self::TrustedHost(link) => link.get().enter(connection),
-        }
+        };
+        Ok(reply?.map_or(Entry::Passed, Entry::Answered))
     }
 
-    /// The object that holds its options.
-    pub fn object(&self) -> &Py<PyAny> {
+    /// The same for a link that asks somebody.
+    pub async fn ask<'c>(&self, connection: &'c Connection) -> PyResult<Option<Reply<'c>>> {
         match self {
-            Self::Cors(link) => link.as_any(),
-            Self::TrustedHost(link) => link.as_any(),
+            Self::Authentication(link) => authentication::enter(link, connection).await,
+            _ => Ok(None),
         }
     }
 
@@ -77,34 +111,77 @@ impl Link {
     }
 }
 
+/// What becomes of a request at a link.
+pub enum Entry<'c> {
+    Passed,
+    Answered(Reply<'c>),
+    /// That has to be waited for: see [`Link::ask`].
+    Asks,
+}
+
 /// A mark that a link has left in a request's outlet.
 enum Layer {
+    Body(compress::Body),
     Cors(cors::Origin),
+    Session(sessions::Session),
 }
 
 impl Layer {
-    /// Changes a response that is known as a whole.
-    fn whole(&self, _py: Python<'_>, headers: &Headers<'_>) -> PyResult<()> {
+    /// Changes the headers of a response, where that is all the layer does.
+    fn dress(&self, headers: &Headers<'_>) -> PyResult<()> {
         match self {
+            Self::Body(_) => Ok(()),
             Self::Cors(origin) => origin.dress(headers),
+            Self::Session(session) => session.dress(headers),
+        }
+    }
+
+    /// Changes a response that is known as a whole.
+    fn whole<'py>(
+        &self,
+        py: Python<'py>,
+        status: u16,
+        headers: &Headers<'py>,
+        body: &Bound<'py, PyAny>,
+    ) -> PyResult<Changed<'py>> {
+        match self {
+            Self::Body(layer) => layer.whole(py, status, headers, body),
+            _ => self.dress(headers).map(|()| Changed::Nothing),
+        }
+    }
+
+    /// Takes note of the new body of a whole response.
+    fn describe_whole(&self, headers: &Headers<'_>, coded: &Bound<'_, PyAny>) -> PyResult<()> {
+        match self {
+            Self::Body(layer) => layer.describe_whole(headers, coded),
+            _ => Ok(()),
         }
     }
 
     /// Changes a message of a response.
-    fn message(&self, message: &Bound<'_, PyDict>) -> PyResult<Passing> {
+    fn message<'py>(&self, message: &Bound<'py, PyDict>) -> PyResult<Passing<'py>> {
+        if let Self::Body(layer) = self {
+            return layer.message(message);
+        }
+        if let Some(headers) = outlet::start(message)? {
+            self.dress(&headers)?;
+        }
+        Ok(Passing::On)
+    }
+
+    /// Goes on with a message whose body has been coded meanwhile.
+    fn finish<'py>(&self, message: &Bound<'py, PyDict>, coded: &Bound<'py, PyAny>) -> PyResult<Passing<'py>> {
         match self {
-            Self::Cors(origin) => {
-                if let Some(headers) = outlet::start(message)? {
-                    origin.dress(&headers)?;
-                }
-                Ok(Passing::On)
-            }
+            Self::Body(layer) => layer.finish(message, coded),
+            _ => Ok(Passing::On),
         }
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
+            Self::Body(layer) => layer.traverse(visit),
             Self::Cors(origin) => origin.traverse(visit),
+            Self::Session(session) => session.traverse(visit),
         }
     }
 }

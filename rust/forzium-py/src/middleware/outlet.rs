@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
@@ -31,14 +32,8 @@ impl Outlet {
     /// Adds a layer inside those that are there, which makes the outlet where there is none.
     pub(super) fn push(connection: &Connection, layer: Layer) -> PyResult<()> {
         let py = connection.py();
-        let outlet = connection.outlet_or(|send| {
-            let outlet = Self {
-                send: send.clone().unbind(),
-                layers: Shared(RefCell::new(Vec::new())),
-                left: Shared(Cell::new(false)),
-            };
-            Ok(Py::new(py, outlet)?.into_any())
-        })?;
+        let outlet =
+            connection.outlet_or(|send| Ok(Py::new(py, Self::over(send.clone().unbind(), Vec::new()))?.into_any()))?;
         outlet.cast::<Self>()?.get().layers.0.borrow_mut().push(layer);
         Ok(())
     }
@@ -58,8 +53,13 @@ impl Outlet {
         self.left.0.set(true);
     }
 
-    /// Takes messages through the layers until one reaches the host or has to be waited for.
-    fn step<'py>(&self, py: Python<'py>, queue: &RefCell<Queue>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    /// An outlet with these layers.
+    pub(super) fn over(send: Py<PyAny>, layers: Vec<Layer>) -> Self {
+        Self { send, layers: Shared(RefCell::new(layers)), left: Shared(Cell::new(false)) }
+    }
+
+    /// Takes messages through the layers until one reaches the host, or its body is being coded.
+    fn step<'py>(&self, py: Python<'py>, queue: &RefCell<Queue>) -> PyResult<Option<Next<'py>>> {
         loop {
             let Some((inside, message)) = queue.borrow_mut().pop_front() else { return Ok(None) };
             let message = message.into_bound(py);
@@ -67,26 +67,90 @@ impl Outlet {
                 if is_start(&message)? {
                     self.leaves();
                 }
-                return self.send.bind(py).call1((message,)).map(Some);
+                return self.send.bind(py).call1((message,)).map(|waiting| Some(Next::Sent(waiting)));
             };
             let passing = match self.layers.0.borrow().get(at) {
                 Some(layer) => layer.message(&message)?,
                 None => Passing::On,
             };
-            match passing {
-                Passing::On => queue.borrow_mut().push_front((at, message.unbind())),
+            if let Some(waiting) = pass(queue, at, message, passing) {
+                return Ok(Some(Next::Coding(waiting)));
             }
         }
+    }
+
+    /// Goes on with the message whose body has been coded, the first of the queue.
+    fn coded(&self, py: Python<'_>, queue: &RefCell<Queue>, coded: &Py<PyAny>) -> PyResult<()> {
+        let Some((inside, message)) = queue.borrow_mut().pop_front() else { return Ok(()) };
+        let (at, message) = (inside.saturating_sub(1), message.into_bound(py));
+        let passing = match self.layers.0.borrow().get(at) {
+            Some(layer) => layer.finish(&message, coded.bind(py))?,
+            None => Passing::On,
+        };
+        pass(queue, at, message, passing);
+        Ok(())
     }
 }
 
 /// Messages on their way, each with the number of layers that it has still to pass.
 type Queue = VecDeque<(usize, Py<PyDict>)>;
 
+/// What has to be waited for before messages go on.
+enum Next<'py> {
+    /// The host takes a message.
+    Sent(Bound<'py, PyAny>),
+    /// The body of the first message of the queue is being coded.
+    Coding(Bound<'py, PyAny>),
+}
+
+impl Next<'_> {
+    fn is_coding(&self) -> bool {
+        matches!(self, Self::Coding(_))
+    }
+}
+
 /// What becomes of a message in a layer.
-pub(super) enum Passing {
+pub(super) enum Passing<'py> {
     /// It goes on.
     On,
+    /// It is kept for later.
+    Kept,
+    /// It goes on after another one, which was kept.
+    After(Bound<'py, PyDict>),
+    /// It goes on when this has been waited for.
+    Coding(Bound<'py, PyAny>),
+}
+
+/// What becomes of the body of a whole response in a layer.
+pub(super) enum Changed<'py> {
+    Nothing,
+    /// There is another one.
+    Body(Bound<'py, PyAny>),
+    /// It will be what this gives.
+    Coding(Bound<'py, PyAny>),
+}
+
+/// Queues what a layer lets pass; what has to be waited for before.
+fn pass<'py>(
+    queue: &RefCell<Queue>,
+    at: usize,
+    message: Bound<'py, PyDict>,
+    passing: Passing<'py>,
+) -> Option<Bound<'py, PyAny>> {
+    let mut queue = queue.borrow_mut();
+    match passing {
+        Passing::Kept => {}
+        Passing::On => queue.push_front((at, message.unbind())),
+        Passing::After(earlier) => {
+            queue.push_front((at, message.unbind()));
+            queue.push_front((at, earlier.unbind()));
+        }
+        Passing::Coding(waiting) => {
+            queue.push_front((at + 1, message.unbind()));
+            return Some(waiting);
+        }
+    }
+    None
 }
 
 fn is_start(message: &Bound<'_, PyDict>) -> PyResult<bool> {
@@ -111,26 +175,63 @@ pub(super) fn start<'py>(message: &Bound<'py, PyDict>) -> PyResult<Option<Header
     Ok(Some(headers))
 }
 
+/// The headers of a message that `start` has seen.
+pub(super) fn headers_of<'py>(message: &Bound<'py, PyDict>) -> PyResult<Headers<'py>> {
+    match message.get_item(interned::headers(message.py()))? {
+        Some(headers) => Ok(Headers::of(headers.cast_into::<PyList>()?)),
+        None => Ok(Headers::of(PyList::empty(message.py()))),
+    }
+}
+
 /// A response that is known as a whole, as it leaves the outermost layer.
 ///
 /// *When cancelled here*: nothing of the response has been sent.
 pub async fn whole<'c>(
     connection: &'c Connection,
     outlet: &'c Outlet,
-    _status: u16,
+    status: u16,
     headers: &Bound<'c, PyAny>,
     body: &Bound<'c, PyAny>,
 ) -> PyResult<(Bound<'c, PyAny>, Bound<'c, PyAny>)> {
     let headers = Headers::copy(headers)?;
-    let py = connection.py();
+    let mut body = body.clone();
     let mut inside = outlet.layers.0.borrow().len();
-    while let Some(at) = inside.checked_sub(1) {
-        if let Some(layer) = outlet.layers.0.borrow().get(at) {
-            layer.whole(py, &headers)?;
+    while let Some(waiting) = outlet.change(connection.py(), &mut inside, status, &headers, &mut body)? {
+        let coded = wait(connection.channel(), waiting).await?.into_bound(connection.py());
+        if let Some(layer) = outlet.layers.0.borrow().get(inside) {
+            layer.describe_whole(&headers, &coded)?;
         }
-        inside = at;
+        body = coded;
     }
-    Ok((headers.into_list().into_any(), body.clone()))
+    Ok((headers.into_list().into_any(), body))
+}
+
+impl Outlet {
+    /// Changes a whole response in one layer after the other; what has to be waited for before it goes on.
+    #[inline(never)]
+    fn change<'py>(
+        &self,
+        py: Python<'py>,
+        inside: &mut usize,
+        status: u16,
+        headers: &Headers<'py>,
+        body: &mut Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        while let Some(at) = inside.checked_sub(1) {
+            *inside = at;
+            let layers = self.layers.0.borrow();
+            let Some(layer) = layers.get(at) else { continue };
+            match layer.whole(py, status, headers, body)? {
+                Changed::Nothing => {}
+                Changed::Body(coded) => {
+                    layer.describe_whole(headers, &coded)?;
+                    *body = coded;
+                }
+                Changed::Coding(waiting) => return Ok(Some(waiting)),
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Messages on their way that have to be waited for.
@@ -138,8 +239,8 @@ struct Passage {
     channel: Channel,
     outlet: Py<Outlet>,
     queue: RefCell<Queue>,
-    /// What to wait for first.
-    first: RefCell<Option<Py<PyAny>>>,
+    /// What to wait for first, and whether it gives a coded body.
+    first: RefCell<Option<(Py<PyAny>, bool)>>,
 }
 
 impl Held for Passage {
@@ -150,7 +251,7 @@ impl Held for Passage {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.outlet)?;
         if let Ok(first) = self.first.try_borrow() {
-            visit.call(&*first)?;
+            visit.call(first.as_ref().map(|(first, _)| first))?;
         }
         if let Ok(queue) = self.queue.try_borrow() {
             for (_, message) in queue.iter() {
@@ -179,25 +280,40 @@ impl Outlet {
         let queue = RefCell::new(VecDeque::from([(slf.get().layers.0.borrow().len(), message.unbind())]));
         let first = slf.get().step(py, &queue)?;
         if queue.borrow().is_empty()
-            && let Some(first) = first
+            && let Some(Next::Sent(first)) = first
         {
             return Ok(first);
         }
-        let passage = std::rc::Rc::new(Passage {
+        let first = first.map(|next| {
+            let is_coding = next.is_coding();
+            let (Next::Sent(waiting) | Next::Coding(waiting)) = next;
+            (waiting.unbind(), is_coding)
+        });
+        let passage = Rc::new(Passage {
             channel: Channel::default(),
             outlet: slf.clone().unbind(),
             queue,
-            first: RefCell::new(first.map(Bound::unbind)),
+            first: RefCell::new(first),
         });
-        let machine = std::rc::Rc::clone(&passage);
+        let machine = Rc::clone(&passage);
         let awaitable = Awaitable::new(
             passage,
             Box::pin(async move {
                 let py = attached(&machine.channel);
-                let mut next = machine.first.borrow_mut().take().map(|first| first.into_bound(py));
-                while let Some(waiting) = next {
-                    wait(&machine.channel, waiting).await?;
-                    next = machine.outlet.get().step(py, &machine.queue)?;
+                let outlet = machine.outlet.get();
+                let first = machine.first.borrow_mut().take();
+                let mut next = first.map(|(waiting, is_coding)| match is_coding {
+                    true => Next::Coding(waiting.into_bound(py)),
+                    false => Next::Sent(waiting.into_bound(py)),
+                });
+                while let Some(step) = next {
+                    let is_coding = step.is_coding();
+                    let (Next::Sent(waiting) | Next::Coding(waiting)) = step;
+                    let given = wait(&machine.channel, waiting).await?;
+                    if is_coding {
+                        outlet.coded(py, &machine.queue, &given)?;
+                    }
+                    next = outlet.step(py, &machine.queue)?;
                 }
                 Ok(py.None())
             }),
