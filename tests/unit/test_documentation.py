@@ -60,6 +60,20 @@ async def test_the_first_application() -> None:
         assert (await http.get("/openapi.json")).json()["info"]["title"] == "First"
 
 
+def test_more_middleware(capfd: pytest.CaptureFixture[str]) -> None:
+    from forzium.testclient import TestClient
+
+    http = TestClient(load("more_middleware").app, base_url="https://test")
+    assert http.get("/me").json() == "nobody"
+    login = http.post("/login?name=ada", headers={"x-request-id": "from-the-proxy"})
+    assert login.headers["x-request-id"] == "from-the-proxy"
+    assert capfd.readouterr().err == "WARNING from-the-proxy ada has logged in\n"
+    assert http.get("/me").json() == "ada"
+    late = http.get("/slow")
+    assert (late.status_code, late.json()) == (504, {"detail": "Gateway Timeout"})
+    assert http.get("/reports/yearly").json() == "long"
+
+
 @pytest.mark.anyio
 async def test_disconnects() -> None:
     module = load("disconnects")
