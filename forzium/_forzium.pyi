@@ -5,7 +5,7 @@ Nothing here is for users of forzium but through the modules that re-export it (
 
 from collections.abc import Awaitable as _Awaitable
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
-from typing import Any, Self, TypeVar, final
+from typing import Any, Literal, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -25,6 +25,7 @@ __all__ = [
     "Dispatcher",
     "Exchange",
     "Exits",
+    "FormReader",
     "Handler",
     "HttpsRedirect",
     "Method",
@@ -39,6 +40,7 @@ __all__ = [
     "TrustedHost",
     "declared",
     "dumps",
+    "form_kind",
     "loads",
     "native",
     "parse_cookies",
@@ -361,6 +363,37 @@ class Plan:
     def spec(self) -> Any: ...
 
 @final
+class FormReader:
+    """A form while its body is read, for the parsers of `forzium.formparsers`."""
+
+    @staticmethod
+    def urlencoded(*, max_fields: float, max_part_size: float) -> FormReader:
+        """Make a reader of `application/x-www-form-urlencoded`."""
+    @staticmethod
+    def multipart(
+        content_type: str, *, max_files: float, max_fields: float, max_part_size: float, spool_max_size: float
+    ) -> FormReader:
+        """Make a reader of `multipart/form-data` with the boundary and charset of this media type.
+
+        Raises:
+            MultiPartException: There is no boundary, or it is too long.
+        """
+    def feed(self, chunk: bytes) -> list[Any] | None:
+        """Take the next chunk; give what `formparsers.write_files` has to write before the next one, if anything.
+
+        Raises:
+            MultiPartException: The body is malformed or exceeds a limit.
+        """
+    def finish(self) -> list[tuple[str, Any]]:
+        """Give the fields: names with texts or `UploadFile`s, which are the caller's to close from here on.
+
+        Raises:
+            MultiPartException: The body has broken off, or exceeds a limit.
+        """
+    def close(self) -> None:
+        """Close the files, unless the fields were given."""
+
+@final
 class Handler:
     """A plan as a function `request -> Response` (or `websocket -> None`), for route classes that wrap it.
 
@@ -457,6 +490,9 @@ def solve_values(
 
 def place() -> tuple[Any, Any] | None:
     """Tell the current task and the innermost cancel scope opened in it. None: that cannot be told."""
+
+def form_kind(content_type: str, /) -> Literal["urlencoded", "multipart"] | None:
+    """Say which form a media type says a body is."""
 
 def parse_query(query: bytes, /) -> list[tuple[str, str]]:
     """Read the pairs of a query string or an urlencoded form, in order, blank values kept.

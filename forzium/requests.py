@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast
 
 from typing_extensions import TypeVar
 
-from forzium._forzium import parse_cookies
+from forzium._forzium import form_kind, parse_cookies
 from forzium._utils import AwaitableOrContextManager, AwaitableOrContextManagerWrapper
 from forzium.datastructures import URL, Address, FormData, Headers, QueryParams, State
 from forzium.json import loads
@@ -335,16 +335,16 @@ class Request(HTTPConnection[StateT]):
         max_part_size: int = MAX_FORM_PART_SIZE,
     ) -> FormData:
         if self._form is None:
-            from forzium import formparsers
-
-            media_type = formparsers.media_type(self.headers.get("Content-Type"))
-            if media_type not in (b"multipart/form-data", b"application/x-www-form-urlencoded"):
+            kind = form_kind(self.headers.get("Content-Type", ""))
+            if kind is None:
                 self._form = FormData()
                 return self._form
+            from forzium import formparsers
+
             try:
                 async with aclosing(self.stream()) as stream:
                     parser: FormParser | MultiPartParser
-                    if media_type == b"multipart/form-data":
+                    if kind == "multipart":
                         parser = formparsers.MultiPartParser(
                             self.headers,
                             stream,
@@ -384,7 +384,6 @@ class Request(HTTPConnection[StateT]):
         Raises:
             StarletteHTTPException: Inside an application: the form is malformed or over a limit (400).
             MultiPartException: The same outside of one.
-            AssertionError: `python-multipart` is not installed.
 
         Source: `starlette.requests.Request.form`.
         """

@@ -162,12 +162,21 @@ def _described(node: NodeSpec) -> dict[str, Any]:
     if node.calling in ("generator", "async_generator"):
         described["until"] = "the endpoint has returned" if node.lifetime == "function" else "the response is sent"
     parameters = {value.name: _converted(value) for kind, value in node.inputs if kind == "field"}
-    if node.body is not None and node.body[0] != "general":
-        fields = node.body[1] if node.body[0] == "keys" else [node.body[1]]
-        parameters.update({value.name: _converted(value) for value in fields})
+    parameters.update({value.name: _converted(value) for value in _body_fields(node.body)})
     if parameters:
         described["parameters"] = parameters
     return described
+
+
+def _body_fields(body: tuple[str, Any] | None) -> list[FieldSpec]:
+    match body:
+        case "whole", field:
+            return [field]
+        case "keys", fields:
+            return list(fields)
+        case "form", (fields, _):
+            return [each.field for each in fields]
+    return []
 
 
 def _converted(spec: FieldSpec) -> str:

@@ -7,13 +7,22 @@ pydantic's own; this module decides that by looking at the core schema, and says
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-from forzium._compile.spec import Conversion, FieldSpec, Source
-from forzium._fields import ModelField, field_annotation_is_sequence
+from forzium import params
+from forzium._compile.spec import Conversion, FieldSpec, FormFieldSpec, FormModelSpec, FormSourceSpec, Source
+from forzium._fields import (
+    ModelField,
+    field_annotation_is_sequence,
+    get_cached_model_fields,
+    is_bytes_or_nonable_bytes_annotation,
+    is_bytes_sequence_annotation,
+    serialize_sequence_value,
+)
 from forzium.dependencies.extraction import get_param_aliases, get_param_model, is_json_field, request_params_to_args
+from forzium.dependencies.forms import form_models, is_nullable
 
 _MAPPINGS: dict[Source, str] = {
     "path": "path_params",
@@ -50,6 +59,44 @@ def body_spec(field: ModelField, *, whole: bool) -> FieldSpec:
         spec = _spec(field, "body", [(alias, ("body", alias)) for alias in aliases])
     # JSON tells numbers and strings apart: only the validator knows what is meant.
     spec.convert, spec.low, spec.high = "validate", None, None
+    return spec
+
+
+def form_specs(fields: Sequence[ModelField]) -> list[FormFieldSpec] | None:
+    """Describe the parameters of a form; None where only the general function knows, as for a union of models."""
+    if any(len(form_models(field)) > 1 for field in fields):
+        return None
+    return [_form_spec(field) for field in fields]
+
+
+def _form_spec(field: ModelField) -> FormFieldSpec:
+    source = _form_source(field)
+    models = form_models(field)
+    if models:
+        spec = _spec(field, "body", [(source.names[0], ("body",))])
+        spec.convert, spec.low, spec.high = "validate", None, None
+        model = FormModelSpec(
+            members=[_form_source(member) for member in get_cached_model_fields(models[0])],
+            optional=is_nullable(field.field_info.annotation),
+            extras_count=models[0].model_config.get("extra") in ("allow", "forbid"),
+        )
+        return FormFieldSpec(spec, source, model)
+    spec = _spec(field, "body", [(name, ("body", name)) for name in source.names])
+    if source.sequence:
+        spec.convert = "validate"
+    return FormFieldSpec(spec, source)
+
+
+def _form_source(field: ModelField) -> FormSourceSpec:
+    names = [alias for alias, _ in get_param_aliases(field)]
+    annotation = field.field_info.annotation
+    spec = FormSourceSpec(names, sequence=field_annotation_is_sequence(annotation) and not is_json_field(field))
+    if isinstance(field.field_info, params.File):
+        if is_bytes_or_nonable_bytes_annotation(annotation):
+            spec.reads = "file"
+        elif is_bytes_sequence_annotation(annotation):
+            spec.reads = "files"
+            spec.collect = lambda items: serialize_sequence_value(field=field, value=items)
     return spec
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from forzium import params
-from forzium._compile.fields import body_spec, param_spec
+from forzium._compile.fields import body_spec, form_specs, param_spec
 from forzium._compile.spec import Calling, NodeSpec, VisitSpec
-from forzium._fields import Undefined
+from forzium._fields import ModelField, Undefined
 from forzium.dependencies.body import request_body_to_args, should_embed_body_fields
 from forzium.dependencies.callables import is_async_gen_callable, is_coroutine_callable, is_gen_callable
 from forzium.dependencies.forms import form_models
@@ -166,10 +166,17 @@ class Nodes:
             async def read(body: Any) -> tuple[dict[str, Any], list[Any]]:
                 return await request_body_to_args(fields, Undefined if body is None else body, embed)
 
-            return "general", read
-        if len(fields) == 1 and not self._embed and not should_embed_body_fields(fields) and not form_models(fields[0]):
+            specs = None if self._is_whole(fields) else form_specs(fields)
+            return ("general", read) if specs is None else ("form", (specs, read))
+        if self._is_whole(fields):
             return "whole", body_spec(fields[0], whole=True)
         return "keys", [body_spec(field, whole=False) for field in fields]
+
+    def _is_whole(self, fields: list[ModelField]) -> bool:
+        """Whether the only field is the body."""
+        return (
+            len(fields) == 1 and not self._embed and not should_embed_body_fields(fields) and not form_models(fields[0])
+        )
 
 
 def _calling(call: Callable[..., Any] | None) -> Calling:

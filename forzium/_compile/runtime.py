@@ -320,10 +320,13 @@ def json_invalid(scope: Scope, error: Any, context: Any) -> Exception:
 def body_unreadable(scope: Scope, error: Any) -> Exception:
     """The exception for a body that could not be read: that of a size limit, else 400."""
     from forzium._body_limit import get_body_limit_error
+    from forzium.formparsers import MultiPartException
     from forzium.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 
     if isinstance(error, StarletteHTTPException):
         return error
+    if isinstance(error, MultiPartException) and "app" in scope:
+        return StarletteHTTPException(status_code=400, detail=error.message)
     if MAX_BODY_SIZE_SCOPE_KEY in scope and (limit := get_body_limit_error(error)) is not None:
         return limit
     unreadable = StarletteHTTPException(status_code=400, detail="There was an error parsing the body")

@@ -51,6 +51,53 @@ class FieldSpec:
 
 
 @dataclass(slots=True)
+class FormSourceSpec:
+    """Where a value is found in a form.
+
+    Attributes:
+        names: The names it may have, the preferred one first.
+        sequence: Whether all values of a name are collected.
+        reads: What is read of uploaded files: nothing, the bytes of one, or those of a list.
+        collect: Makes the declared sequence of a list of bytes, for `reads="files"`.
+    """
+
+    names: list[str]
+    sequence: bool = False
+    reads: Literal["nothing", "file", "files"] = "nothing"
+    collect: Callable[[list[Any]], Any] | None = None
+
+
+@dataclass(slots=True)
+class FormModelSpec:
+    """A model whose fields are fields of the form.
+
+    Attributes:
+        members: Its fields.
+        optional: Whether there may be nothing of it.
+        extras_count: Whether a field that is none of its own counts as something of it.
+    """
+
+    members: list[FormSourceSpec]
+    optional: bool
+    extras_count: bool
+
+
+@dataclass(slots=True)
+class FormFieldSpec:
+    """One parameter of a form.
+
+    Attributes:
+        field: How it is validated.
+        source: Where it is found, unless it is a model.
+        model: The model it is. Default is none.
+    """
+
+    field: FieldSpec
+    source: FormSourceSpec
+    model: FormModelSpec | None = None
+
+
+@dataclass(slots=True)
 class NodeSpec:
     """A callable with what it needs: a dependency, or the endpoint.
 
@@ -59,7 +106,8 @@ class NodeSpec:
         calling: How it is called.
         inputs: Where each keyword argument comes from: a kind, and what belongs to it.
         names: The names of the keyword arguments, those of the body last.
-        body: How its body parameters are read: `("whole", field)`, `("keys", fields)` or `("general", function)`.
+        body: How its body parameters are read: `("whole", field)`, `("keys", fields)`, `("form", (fields, function))`
+            or `("general", function)`.
         needs: The visits that must have succeeded.
         lifetime: Until when what it yields lives.
         limit: The concurrency limit of its `Depends`. Default is none.

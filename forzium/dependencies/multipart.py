@@ -1,6 +1,7 @@
-"""The check that python-multipart is there, made when a form is declared and not when the first one arrives.
+"""FastAPI's check of python-multipart, made when a form is declared.
 
-Layer: `forzium.logger`. Reading forms is `forzium.formparsers` and the core.
+Layer: `forzium.logger`. Forms are read without that package, in Rust. What the check finds fault with is a version that
+FastAPI refuses, too, so that a program does not run here and fail there.
 """
 
 from forzium.logger import logger
@@ -21,14 +22,14 @@ multipart_incorrect_install_error = (
 
 
 def ensure_multipart_is_installed() -> None:
-    """Check for python-multipart, and tell it from `multipart`, a package of another kind with the same import name.
+    """Check python-multipart, if it is there, and tell it from `multipart`, a package with the same import name.
 
     Raises:
-        RuntimeError: It is missing, too old, or the other package. The message says what to install.
+        RuntimeError: It is too old, or the other package lies beside it. The message says what to install.
 
-    Source: FastAPI, `dependencies.utils.ensure_multipart_is_installed`.
+    Source: FastAPI, `dependencies.utils.ensure_multipart_is_installed`, which wants it to be there.
     """
-    if _is_recent():
+    if _is_absent_or_recent():
         return
     found = _found_as_multipart()
     if found == "python-multipart":
@@ -38,7 +39,11 @@ def ensure_multipart_is_installed() -> None:
     raise RuntimeError(message)
 
 
-def _is_recent() -> bool:
+def _is_absent_or_recent() -> bool:
+    try:
+        import python_multipart  # noqa: F401
+    except ImportError:
+        return True
     try:
         from python_multipart import __version__
     except ImportError:

@@ -65,8 +65,10 @@ pub struct Vault {
     pub errors: Vec<Py<PyAny>>,
     /// The bytes of the body.
     pub raw_body: Option<Py<PyAny>>,
-    /// The body: parsed JSON, a form, or the raw bytes.
+    /// The body: parsed JSON, a `FormData`, or the raw bytes.
     pub body: Option<Py<PyAny>>,
+    /// The form that Rust has read. It becomes a `FormData` in `body` when somebody asks for one.
+    pub form: Option<Form>,
     /// The `Response` handed to dependencies and the endpoint, for headers and status.
     pub response: Option<Py<PyAny>>,
     /// The `BackgroundTasks` handed out.
@@ -81,6 +83,15 @@ pub struct Vault {
     pub closing: Option<Py<PyAny>>,
     /// What variables of the machine stand for: see [`Kept`].
     kept: Vec<Option<Py<PyAny>>>,
+}
+
+/// The fields of a form, in the order of the body.
+#[derive(Default)]
+pub struct Form {
+    /// Names, with texts or `UploadFile`s.
+    pub items: Vec<(Py<PyString>, Py<PyAny>)>,
+    /// Whether the body was read, which can be done only once: not where its media type is that of no form.
+    pub consumed: bool,
 }
 
 /// An object that a variable of the machine needs after a wait, kept where the garbage collector sees it.
@@ -322,6 +333,11 @@ impl Connection {
         if let Some(body) = &self.vault.borrow().raw_body {
             request.setattr(interned::validated_body(py), body)?;
         }
+        let form = self.vault.borrow().form.as_ref().map(|form| form.consumed);
+        if let Some(consumed) = form {
+            request.setattr(interned::form(py), self.body()?)?;
+            request.setattr(interned::stream_consumed(py), consumed)?;
+        }
         *self.request.borrow_mut() = Some(request.clone().unbind());
         Ok(request)
     }
@@ -329,6 +345,22 @@ impl Connection {
     /// Keeps the bytes of the body for a `Request` that is made later: it can be read only once.
     pub fn set_raw_body(&self, body: Bound<'_, PyBytes>) {
         self.vault.borrow_mut().raw_body = Some(body.into_any().unbind());
+    }
+
+    /// The body as Python code knows it, if there is one: a form becomes a `FormData`, always the same.
+    pub fn body(&self) -> PyResult<Option<Bound<'_, PyAny>>> {
+        let py = self.py();
+        let items = {
+            let vault = self.vault.borrow();
+            match (&vault.body, &vault.form) {
+                (Some(body), _) => return Ok(Some(body.bind(py).clone())),
+                (None, None) => return Ok(None),
+                (None, Some(form)) => PyList::new(py, form.items.iter().map(|(name, value)| (name, value)))?,
+            }
+        };
+        let data = imports::form_data(py)?.call1((items,))?;
+        self.vault.borrow_mut().body = Some(data.clone().unbind());
+        Ok(Some(data))
     }
 
     /// The Python `Request` or `WebSocket`, if somebody has asked for it.
@@ -476,7 +508,8 @@ fn text_of_latin1(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     }
 }
 
-fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+/// Latin-1 text as a Python string.
+pub fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
     PyString::new(py, &text_of_latin1(bytes))
 }
 
@@ -504,6 +537,9 @@ impl Held for Connection {
             }
             for error in &vault.errors {
                 visit.call(error)?;
+            }
+            for (_, value) in vault.form.iter().flat_map(|form| &form.items) {
+                visit.call(value)?;
             }
             for held in [
                 &vault.body,

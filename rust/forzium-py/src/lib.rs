@@ -51,6 +51,8 @@ mod _forzium {
     #[pymodule_export]
     use super::disconnect::DisconnectWatch;
     #[pymodule_export]
+    use super::extract::FormReader;
+    #[pymodule_export]
     use super::json::{dumps_py, loads_py};
     #[pymodule_export]
     use super::middleware::{Authentication, Coder, Compress, Cors, HttpsRedirect, Outlet, Sessions, TrustedHost};
@@ -65,7 +67,7 @@ mod _forzium {
     #[pymodule_export]
     use super::socket::{Exchange, Method, Socket, native};
     #[pymodule_export]
-    use super::text::{parse_cookies, parse_query};
+    use super::text::{form_kind, parse_cookies, parse_query};
 
     #[pymodule_init]
     fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {

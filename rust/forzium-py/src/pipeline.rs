@@ -45,7 +45,7 @@ pub fn invalid(connection: &Connection, plan: &Plan) -> PyErr {
         let py = connection.py();
         imports::request_invalid(py)?.call1((
             taken_errors(connection)?,
-            connection.vault.borrow().body.as_ref(),
+            connection.body()?,
             serialize::context(connection, plan)?,
         ))
     };
@@ -162,14 +162,7 @@ async fn read_body(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let strict = match plan.body {
         BodyKind::None => return Ok(()),
         BodyKind::Json { strict } => strict,
-        BodyKind::Form => {
-            let waiting = imports::read_form(py)?.call1((connection.request()?, plan.form_limits.bind(py)))?;
-            let form = wait(connection.channel(), waiting).await?;
-            let mut vault = connection.vault.borrow_mut();
-            vault.closing = Some(form.clone_ref(py));
-            vault.body = Some(form);
-            return Ok(());
-        }
+        BodyKind::Form => return read_form(connection, plan).await,
     };
     if let Some(request) = connection.existing_request() {
         // Somebody made the request object: it may read the body in a way of its own.
@@ -197,6 +190,28 @@ async fn read_body(connection: &Connection, plan: &Plan) -> PyResult<()> {
         if extract::is_json(connection, strict)? { parsed(connection, plan, &body)? } else { body.into_any().unbind() };
     connection.vault.borrow_mut().body = Some(value);
     Ok(())
+}
+
+/// Reads the body as a form.
+async fn read_form(connection: &Connection, plan: &Plan) -> PyResult<()> {
+    let py = connection.py();
+    if let Some(request) = connection.existing_request() {
+        // As in `read_body`.
+        let waiting = imports::read_form(py)?.call1((request, plan.form_limits.bind(py)))?;
+        let form = wait(connection.channel(), waiting).await?;
+        let mut vault = connection.vault.borrow_mut();
+        vault.closing = Some(form.clone_ref(py));
+        vault.body = Some(form);
+        return Ok(());
+    }
+    match extract::read_form(connection, plan).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(BodyProblem::Disconnected)) => {
+            Err(unreadable(connection, PyErr::from_value(imports::client_disconnect(py)?.call0()?))?)
+        }
+        Ok(Err(BodyProblem::Malformed(error))) => Err(error),
+        Err(error) => Err(unreadable(connection, error)?),
+    }
 }
 
 fn parsed(connection: &Connection, plan: &Plan, body: &Bound<'_, PyBytes>) -> PyResult<Py<PyAny>> {

@@ -4,6 +4,8 @@ use forzium_core::{cookie, urlencoded};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::extract::FormKind as Kind;
+
 /// The pairs of a query string or an urlencoded form, in order, blank values kept.
 ///
 /// Source: `urllib.parse.parse_qsl(query.decode("latin-1"), keep_blank_values=True)`.
@@ -15,6 +17,17 @@ pub fn parse_query<'py>(py: Python<'py>, query: &[u8]) -> PyResult<Bound<'py, Py
         pairs.append((name.as_ref(), value.as_ref()))?;
     }
     Ok(pairs)
+}
+
+/// Which form a media type says a body is: `"urlencoded"`, `"multipart"` or none.
+#[pyfunction]
+#[pyo3(signature = (content_type, /))]
+pub fn form_kind(content_type: &str) -> Option<&'static str> {
+    match Kind::of(content_type.as_bytes()) {
+        Kind::None => None,
+        Kind::Urlencoded => Some("urlencoded"),
+        Kind::Multipart(_) => Some("multipart"),
+    }
 }
 
 /// The cookies of a `Cookie` header; where a name comes twice the later one counts.

@@ -1,13 +1,14 @@
 //! The request body: read, told apart by its media type, and taken to pieces for the callables that want it.
 
 use forzium_core::media_type;
+use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use super::form::form_inputs;
 use super::{Extracted, Raw, add_errors, finish, missing};
 use crate::awaitable::{Held, wait};
 use crate::connection::Connection;
-use crate::imports;
 use crate::message::{Received, received};
 use crate::plan::{BodyInput, Node};
 
@@ -78,7 +79,16 @@ pub async fn body_inputs<'c>(
     let Some(input) = &node.body else {
         return Ok(Extracted::Complete);
     };
-    let body = connection.vault.borrow().body.as_ref().map(|body| body.bind(py).clone());
+    if let BodyInput::Form(fields, general) = input {
+        return match form_inputs(connection, fields, arguments)? {
+            Some(extracted) => Ok(extracted),
+            None => general_inputs(connection, node, general, arguments).await,
+        };
+    }
+    if let BodyInput::General(general) = input {
+        return general_inputs(connection, node, general, arguments).await;
+    }
+    let body = connection.body()?;
     match input {
         BodyInput::Whole(field) => {
             let raw = body.map_or(Raw::Missing, Raw::Value);
@@ -118,29 +128,35 @@ pub async fn body_inputs<'c>(
             }
             return Ok(outcome);
         }
-        BodyInput::General(general) => {
-            let waiting = general.bind(py).call1((body,))?;
-            let kept = connection.keep(PyList::new(py, arguments.drain(..))?.into_any());
-            let found = wait(connection.channel(), waiting).await?;
-            for argument in kept.get().try_iter()? {
-                arguments.push(argument?);
-            }
-            let (values, errors) = found.bind(py).extract::<(Bound<'_, PyDict>, Bound<'_, PyAny>)>()?;
-            if errors.is_truthy()? {
-                add_errors(connection, &errors)?;
-                return Ok(Extracted::Invalid);
-            }
-            let own = node.names.bind(py);
-            for name in own.iter().skip(node.inputs.len()) {
-                match values.get_item(&name)? {
-                    Some(value) => arguments.push(value),
-                    None => {
-                        return Err(imports::body_unreadable(py)?
-                            .call1((name,))
-                            .map_or_else(|error| error, PyErr::from_value));
-                    }
-                }
-            }
+        BodyInput::Form(..) | BodyInput::General(_) => {}
+    }
+    Ok(Extracted::Complete)
+}
+
+/// Asks the general Python function, which may have to wait for files.
+async fn general_inputs<'c>(
+    connection: &'c Connection,
+    node: &Node,
+    general: &Py<PyAny>,
+    arguments: &mut Vec<Bound<'c, PyAny>>,
+) -> PyResult<Extracted> {
+    let py = connection.py();
+    let waiting = general.bind(py).call1((connection.body()?,))?;
+    let kept = connection.keep(PyList::new(py, arguments.drain(..))?.into_any());
+    let found = wait(connection.channel(), waiting).await?;
+    for argument in kept.get().try_iter()? {
+        arguments.push(argument?);
+    }
+    let (values, errors) = found.bind(py).extract::<(Bound<'_, PyDict>, Bound<'_, PyAny>)>()?;
+    if errors.is_truthy()? {
+        add_errors(connection, &errors)?;
+        return Ok(Extracted::Invalid);
+    }
+    let own = node.names.bind(py);
+    for name in own.iter().skip(node.inputs.len()) {
+        match values.get_item(&name)? {
+            Some(value) => arguments.push(value),
+            None => return Err(PyKeyError::new_err(name.unbind())),
         }
     }
     Ok(Extracted::Complete)

@@ -5,11 +5,14 @@
 
 mod body;
 mod convert;
+mod form;
+mod multipart;
 
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyList, PyTuple};
 
 pub use body::{BodyProblem, body_inputs, is_json, read as read_body};
+pub use form::{FormKind, FormReader, read as read_form};
 
 use crate::connection::Connection;
 use crate::plan::{Convert, Field, Input, Node, Source};

@@ -11,8 +11,17 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+pub use self::form::{FormField, FormModel, FormSource, Reads};
 use crate::awaitable::Shared;
 use crate::connection::Lifetime;
+
+macro_rules! attribute {
+    ($object:expr, $name:literal) => {
+        $object.getattr(pyo3::intern!($object.py(), $name))?
+    };
+}
+
+mod form;
 
 /// Where a parameter comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +97,9 @@ pub enum BodyInput {
     Whole(Field),
     /// Each is a key of the JSON object.
     Keys(Vec<Field>),
-    /// Forms, files and what else the general Python function knows: `(body, ) -> (values, errors)`, awaited.
+    /// Each is a field of a form. Where somebody else has read the form, the general Python function knows.
+    Form(Vec<FormField>, Py<PyAny>),
+    /// What the general Python function knows: `(body, ) -> (values, errors)`, awaited.
     General(Py<PyAny>),
 }
 
@@ -169,6 +180,8 @@ pub struct Plan {
     pub body: BodyKind,
     /// Limits for reading a form.
     pub form_limits: Py<PyAny>,
+    /// Whether there are any.
+    pub has_form_limits: bool,
     pub answer: Answer,
     /// The path operation, for errors: `(method) -> EndpointContext`.
     pub context: Py<PyAny>,
@@ -181,12 +194,6 @@ pub struct Plan {
     /// Whether the endpoint and its dependencies are cancelled when the client leaves.
     pub cancel_on_disconnect: bool,
     spec: Py<PyAny>,
-}
-
-macro_rules! attribute {
-    ($object:expr, $name:literal) => {
-        $object.getattr(pyo3::intern!($object.py(), $name))?
-    };
 }
 
 fn unknown(what: &str, found: &Bound<'_, PyAny>) -> PyErr {
@@ -270,6 +277,10 @@ impl Node {
             Some(match kind.to_cow()?.as_ref() {
                 "whole" => BodyInput::Whole(Field::read(&value)?),
                 "keys" => BodyInput::Keys(Field::read_all(&value)?),
+                "form" => {
+                    let (fields, general) = value.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+                    BodyInput::Form(FormField::read_all(&fields)?, general.unbind())
+                }
                 "general" => BodyInput::General(value.unbind()),
                 _ => return Err(unknown("body input", &kind)),
             })
@@ -339,6 +350,7 @@ impl Plan {
                 "form" => BodyKind::Form,
                 _ => return Err(unknown("kind of body", &body)),
             },
+            has_form_limits: attribute!(spec, "form_limits").is_truthy()?,
             form_limits: attribute!(spec, "form_limits").unbind(),
             answer: Answer::read(&attribute!(spec, "answer"))?,
             context: attribute!(spec, "context").unbind(),
@@ -401,6 +413,10 @@ impl Node {
             None => Ok(()),
             Some(BodyInput::Whole(field)) => field.traverse(visit),
             Some(BodyInput::Keys(fields)) => fields.iter().try_for_each(|field| field.traverse(visit)),
+            Some(BodyInput::Form(fields, general)) => {
+                fields.iter().try_for_each(|field| field.traverse(visit))?;
+                visit.call(general)
+            }
             Some(BodyInput::General(general)) => visit.call(general),
         }
     }
