@@ -162,23 +162,24 @@ def _described(node: NodeSpec) -> dict[str, Any]:
     if node.calling in ("generator", "async_generator"):
         described["until"] = "the endpoint has returned" if node.lifetime == "function" else "the response is sent"
     parameters = {value.name: _converted(value) for kind, value in node.inputs if kind == "field"}
-    parameters.update({value.name: _converted(value) for value in _body_fields(node.body)})
+    if node.body is not None:
+        parameters.update(_described_body(*node.body))
     if parameters:
         described["parameters"] = parameters
     return described
 
 
-def _body_fields(body: tuple[str, Any] | None) -> list[FieldSpec]:
-    match body:
-        case "whole", field:
-            return [field]
-        case "keys", fields:
-            return list(fields)
-        case "form", (fields, _):
-            return [each.field for each in fields]
-    return []
+def _described_body(kind: str, value: Any) -> dict[str, str]:
+    match kind:
+        case "whole":
+            return {value.name: _converted(value)}
+        case "keys":
+            return {each.name: _converted(each) for each in value}
+        case "form":
+            return {each.field.name: _converted(each.field, "form") for each in value[0]}
+    return {}
 
 
-def _converted(spec: FieldSpec) -> str:
+def _converted(spec: FieldSpec, source: str | None = None) -> str:
     how = {"validate": "pydantic", "general": "Python"}.get(spec.convert, f"Rust ({spec.convert})")
-    return f"{spec.source} by {how}"
+    return f"{source or spec.source} by {how}"

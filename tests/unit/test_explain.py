@@ -8,7 +8,7 @@ from protocol.asgi import get
 from pydantic import BaseModel
 
 import forzium
-from forzium import APIRouter, Body, Cookie, Depends, FastAPI, Header, Query, Request, WebSocket
+from forzium import APIRouter, Body, Cookie, Depends, FastAPI, Form, Header, Query, Request, UploadFile, WebSocket
 from forzium.middleware.cors import CORSMiddleware
 from forzium.middleware.gzip import GZipMiddleware
 from forzium.responses import HTMLResponse, JSONResponse, PlainTextResponse
@@ -120,6 +120,30 @@ def test_the_text_has_a_line_for_each_stage() -> None:
         "  serialize: validated by: pydantic, written by: pydantic",
         "  send",
     ]
+
+
+def test_a_form_is_read_by_rust_and_its_plain_fields_are_converted_there() -> None:
+    app = FastAPI(openapi_url=None)
+
+    @app.post("/form")
+    async def form(
+        name: Annotated[str, Form()], amount: Annotated[int, Form(le=9)], tags: Annotated[list[str], Form()] = []
+    ) -> None: ...
+
+    @app.post("/upload")
+    async def upload(picture: UploadFile, item: Annotated[Item, Form()]) -> None: ...
+
+    found = forzium.explain(app, "POST", "/form")
+    assert found.native
+    assert stages(found, "body") == [{"read as": "form"}]
+    assert stages(found, "call")[0]["parameters"] == {
+        "name": "form by Rust (str)",
+        "amount": "form by Rust (int)",
+        "tags": "form by pydantic",
+    }
+    found = forzium.explain(app, "POST", "/upload")
+    assert found.native
+    assert stages(found, "call")[0]["parameters"] == {"picture": "form by pydantic", "item": "form by pydantic"}
 
 
 class Unknown:

@@ -333,7 +333,7 @@ class Writer:
     def _application(self) -> str:
         self.app_params: list[Param] = []
         self.app_points: list[str] = []
-        options = [self._level(self.app_params, self.app_points)]
+        options = [self._level(self.app_params, self.app_points), *self._limits()]
         if self.chance(0.15):
             options.append("strict_content_type=False")
         if self.chance(0.05):
@@ -349,7 +349,7 @@ class Writer:
         for index in range(rng.choice([0, 0, 1, 1, 2])):
             parent = rng.choice(routers)
             params, points = list(parent[2]), list(parent[3])
-            options = [self._level(params, points)]
+            options = [self._level(params, points), *self._limits()]
             prefix = rng.choice(["", "/r", "/r{index}", "/{a}"]).replace("{index}", str(index))
             if prefix == "/{a}" and prefix in parent[1]:
                 prefix = ""  # Twice the same name: FastAPI says so at the first request, forzium at once.
@@ -367,7 +367,7 @@ class Writer:
                 options.append("responses={404: {'description': 'none'}}")
             name = f"router{index}"
             self.parts.append(f"{name} = APIRouter({', '.join(filter(None, options))})")
-            including = [name, self._level(params, points)]
+            including = [name, self._level(params, points), *self._limits()]
             at = "/v" if self.chance(0.3) or not prefix else ""
             if at:
                 including.append(f"prefix={at!r}")
@@ -406,7 +406,7 @@ class Writer:
             points.append(f"task {name}")
         is_async = self.chance(0.6)
         options = [repr(path), self._level(known, points)]
-        options += self._operation_options(rng)
+        options += [*self._operation_options(rng), *self._limits()]
         lines = self._body(name, own, specials, awaits=is_async)
         if all(each.place not in ("body", "form", "file") for each in known) and self.chance(0.12):
             self._socket(f"@{router}.websocket({', '.join(filter(None, options[:2]))})", name, own, lines)
@@ -444,6 +444,23 @@ class Writer:
         body = "\n".join("    " + line for line in lines)
         signature = d.signature(["websocket: WebSocket", *own])
         self.parts.append(f"{decorator}\nasync def {name}({signature}):\n{body}")
+
+    def _limits(self) -> list[str]:
+        """Draw limits of forms and bodies, as arguments; most applications have none."""
+        if self.style not in ("form", "files"):
+            return []
+        options = []
+        if self.chance(0.1):
+            choices = {
+                "max_fields": [0, 1, 2, 3, 1000],
+                "max_files": [0, 1, 2],
+                "max_part_size": [0, 3, 20, 1023, 5000],
+            }
+            names = self.rng.sample(list(choices), self.rng.choice([1, 1, 2, 3]))
+            options.append(f"form_limits={ {name: self.rng.choice(choices[name]) for name in names}!r}")
+        if self.chance(0.04):
+            options.append(f"max_body_size={self.rng.choice([0, 1, 50, 200, 1000, 5000])}")
+        return options
 
     def _operation_options(self, rng: Random) -> list[str]:
         options = []

@@ -207,6 +207,7 @@ class Step:
         query: The query string.
         headers: Names and values.
         chunks: The body, in messages.
+        leaves: Whether the client goes away after these, the body being incomplete.
         fail: Which error to raise at which point.
         change: A statement to execute before.
     """
@@ -218,6 +219,7 @@ class Step:
     chunks: list[bytes] = field(default_factory=lambda: [b""])
     fail: dict[str, str] = field(default_factory=dict)
     change: str = ""
+    leaves: bool = False
 
 
 @dataclass
@@ -269,7 +271,7 @@ async def exchange(module: types.ModuleType, step: Step) -> Outcome:
     raised: list[str] = []
     is_socket = step.method == "WEBSOCKET"
     incoming: list[dict[str, Any]] = [
-        {"type": "http.request", "body": chunk, "more_body": index + 1 < len(step.chunks)}
+        {"type": "http.request", "body": chunk, "more_body": step.leaves or index + 1 < len(step.chunks)}
         for index, chunk in enumerate(step.chunks)
     ]
     if is_socket:
@@ -281,7 +283,8 @@ async def exchange(module: types.ModuleType, step: Step) -> Outcome:
             return incoming.pop(0)
         if is_socket:
             return {"type": "websocket.disconnect", "code": 1005, "reason": ""}
-        await finished.wait()
+        if not step.leaves:
+            await finished.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:

@@ -112,7 +112,8 @@ class Writer:
             headers.append((b"content-type", content_type.encode("latin-1")))
         if body or self.chance(0.1):
             headers.append((b"content-length", str(len(body)).encode()))
-        return Step(method, self._path(), query, headers, self._chunks(body), self._failures())
+        leaves = bool(body) and operation.style in ("form", "files") and self.chance(0.04)
+        return Step(method, self._path(), query, headers, self._chunks(body), self._failures(), leaves=leaves)
 
     # Values
 
@@ -408,6 +409,12 @@ class Writer:
         body = b"".join(encoded) + f"--{BOUNDARY}--\r\n".encode()
         if self.chance(0.05):
             body = rng.choice([b"\r\n" + body, body + b"epilogue", body[:-2]])
+        if self.chance(0.05):
+            body = body[: rng.randrange(len(body))]  # broken off
+        if self.chance(0.02):
+            at = rng.randrange(len(body) + 1)
+            noise = rng.choice([b"\r", b"\n", b"\r\n", b"-", f"\r\n--{BOUNDARY}".encode(), b"\x00", b": ", b";", b'"'])
+            body = body[:at] + noise + body[at + rng.choice([0, 0, 1]) :]
         content_type = rng.choice(
             [f"multipart/form-data; boundary={BOUNDARY}"] * 8 + [f'multipart/form-data; boundary="{BOUNDARY}"']
         )
@@ -434,6 +441,9 @@ class Writer:
         return files
 
     def _chunks(self, body: bytes) -> list[bytes]:
+        if len(body) > 1 and self.operation.style in ("form", "files") and self.chance(0.1):
+            cuts = sorted(self.rng.randrange(len(body) + 1) for _ in range(self.rng.choice([2, 3, 5, 9])))
+            return [body[at:end] for at, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
         if len(body) > 1 and self.chance(0.15):
             at = self.rng.randrange(1, len(body))
             return [body[:at], b"", body[at:]] if self.chance(0.3) else [body[:at], body[at:]]
