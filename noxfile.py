@@ -80,6 +80,18 @@ def json_fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def form_fuzz(session: nox.Session) -> None:
+    """Assembled multipart bodies, urlencoded forms and headers, compared with python-multipart, in Rust."""
+    session.install("python-multipart")
+    packages = session.run(
+        "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", silent=True, stderr=None
+    )
+    count = session.posargs or ["200000"]
+    command = ["cargo", "run", "--release", "--manifest-path", "rust/fuzz/Cargo.toml", "--bin", "fixed_forms", "--"]
+    session.run(*command, *count, external=True, env={"PYTHONPATH": str(packages).strip()})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks in process and over a socket; writes docs/benchmarks.md."""
     install(session, "benches/requirements.txt")

@@ -1,6 +1,9 @@
 //! What is fuzzed, apart from who makes the input: [`loads`] takes a text, [`dumps`] a recipe for a value.
 //!
-//! Both panic where forzium and the standard library of the embedded Python differ.
+//! Both panic where forzium and the standard library of the embedded Python differ. Forms are in [`forms`].
+
+pub mod chance;
+pub mod forms;
 
 use std::sync::OnceLock;
 

@@ -2,23 +2,8 @@
 //!
 //!     fixed [COUNT [SEED]]
 
+use forzium_fuzz::chance::Chance;
 use forzium_fuzz::{dumps, loads};
-
-/// xorshift64*: good enough to make inputs, and the same everywhere.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() >> 33) as usize % limit
-    }
-}
 
 /// Pieces that texts are put together from.
 const PIECES: &[&str] = &[
@@ -114,7 +99,7 @@ fn string(chance: &mut Chance, text: &mut Vec<u8>) {
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>().expect("a number"));
     let count = arguments.next().unwrap_or(20_000);
-    let mut chance = Chance(arguments.next().unwrap_or(20) | 1);
+    let mut chance = Chance::new(arguments.next().unwrap_or(20));
     for _ in 0..count {
         loads(&text(&mut chance));
         let size = chance.below(400);
