@@ -5,7 +5,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use super::form::form_inputs;
+use super::form_fields::form_inputs;
 use super::{Extracted, Raw, add_errors, finish, missing};
 use crate::awaitable::{Held, wait};
 use crate::connection::Connection;

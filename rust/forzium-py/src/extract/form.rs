@@ -1,9 +1,8 @@
-//! Forms: read while the body arrives, under their limits, and taken to pieces for the callables that want them.
+//! Forms, read while the body arrives and under their limits: urlencoded ones here, multipart ones in `multipart`.
 //!
-//! Urlencoded bodies are decoded here, multipart ones in `multipart`. The values are found as in the query string: a text
-//! is converted in Rust only where the result is certain to be pydantic's own.
+//! Not here: what becomes of the fields (`form_fields`).
 //!
-//! Source: `starlette.formparsers`; FastAPI, `dependencies.utils.request_body_to_args`.
+//! Source: `starlette.formparsers`.
 
 use std::cell::RefCell;
 
@@ -15,12 +14,13 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
+use super::BodyProblem;
+use super::form_fields::is_text;
 use super::multipart::Multipart;
-use super::{BodyProblem, Extracted, Raw, finish};
 use crate::awaitable::{Held, Shared, wait};
 use crate::connection::{Connection, Form};
 use crate::message::{Received, received};
-use crate::plan::{FormField, FormModel, FormSource, Plan, Reads};
+use crate::plan::Plan;
 use crate::{imports, interned};
 
 /// A field of a form: its name, and a text or an `UploadFile`.
@@ -243,171 +243,6 @@ pub async fn read(connection: &Connection, plan: &Plan) -> PyResult<Result<(), B
         connection.vault.borrow_mut().closing = closing;
     }
     Ok(Ok(()))
-}
-
-/// Reads the parameters of a form for one callable and appends their values to `arguments`.
-///
-/// Returns none where that is for the general Python function: there is no form that was read here, or files have to be
-/// read from the disk.
-pub fn form_inputs<'c>(
-    connection: &'c Connection,
-    fields: &[FormField],
-    arguments: &mut Vec<Bound<'c, PyAny>>,
-) -> PyResult<Option<Extracted>> {
-    let py = connection.py();
-    let form: Vec<(Bound<'c, PyString>, Bound<'c, PyAny>)> = match &connection.vault.borrow().form {
-        None => return Ok(None),
-        Some(form) => form.items.iter().map(|(name, value)| (name.bind(py).clone(), value.bind(py).clone())).collect(),
-    };
-    if fields.iter().any(FormField::reads_files) {
-        for (_, value) in &form {
-            if !is_text(value) && !value.getattr(pyo3::intern!(py, "_in_memory"))?.is_truthy()? {
-                return Ok(None);
-            }
-        }
-    }
-    let mut outcome = Extracted::Complete;
-    for FormField { field, source, model } in fields {
-        let (raw, alias) = match model {
-            Some(model) => (model_value(&form, model, py)?, 0),
-            None => match found(&form, source)? {
-                Some((value, alias)) => (Raw::Value(value), alias),
-                None => (Raw::Missing, 0),
-            },
-        };
-        match finish(connection, field, raw, alias)? {
-            Some(value) => arguments.push(value),
-            None => outcome = Extracted::Invalid,
-        }
-    }
-    Ok(Some(outcome))
-}
-
-type Items<'py> = [(Bound<'py, PyString>, Bound<'py, PyAny>)];
-
-fn is_text(value: &Bound<'_, PyAny>) -> bool {
-    value.is_exact_instance_of::<PyString>()
-}
-
-/// Whether it is what a browser sends for a file input without a file.
-fn is_empty_file(value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = value.py();
-    Ok(!is_text(value)
-        && value.getattr(pyo3::intern!(py, "filename"))?.eq("")?
-        && value.getattr(pyo3::intern!(py, "size"))?.eq(0)?)
-}
-
-/// The value of a field, and under which of its names it came. An empty text and an empty file input are none.
-fn found<'py>(form: &Items<'py>, source: &FormSource) -> PyResult<Option<(Bound<'py, PyAny>, usize)>> {
-    for (index, name) in source.names.iter().enumerate() {
-        let py = match form.first() {
-            Some((name, _)) => name.py(),
-            None => return Ok(None),
-        };
-        let name = name.bind(py);
-        if source.sequence {
-            let values = PyList::empty(py);
-            for (found, value) in form {
-                if same(found, name)? && !is_empty_file(value)? {
-                    values.append(value)?;
-                }
-            }
-            if !values.is_empty() {
-                return Ok(Some((content_of(source, values.into_any())?, index)));
-            }
-            continue;
-        }
-        for (found, value) in form.iter().rev() {
-            if same(found, name)? {
-                let nothing = match value.cast_exact::<PyString>() {
-                    Ok(text) => text.len()? == 0,
-                    Err(_) => is_empty_file(value)?,
-                };
-                if !nothing {
-                    return Ok(Some((content_of(source, value.clone())?, index)));
-                }
-                break;
-            }
-        }
-    }
-    Ok(None)
-}
-
-fn same(one: &Bound<'_, PyString>, other: &Bound<'_, PyString>) -> PyResult<bool> {
-    if one.is(other) { Ok(true) } else { one.as_any().eq(other) }
-}
-
-/// The value, or the bytes of its files where those are declared.
-fn content_of<'py>(source: &FormSource, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    match &source.reads {
-        Reads::Nothing => Ok(value),
-        Reads::File => bytes_of(value),
-        Reads::Files(collect) => {
-            let Ok(values) = value.cast::<PyList>() else {
-                return Ok(value);
-            };
-            let contents = values.iter().map(bytes_of).collect::<PyResult<Vec<_>>>()?;
-            collect.bind(value.py()).call1((PyList::new(value.py(), contents)?,))
-        }
-    }
-}
-
-/// The bytes of a file in memory, which then stands where it stood; a text is left as it is.
-fn bytes_of(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
-    if is_text(&value) {
-        return Ok(value);
-    }
-    let py = value.py();
-    let file = value.getattr(pyo3::intern!(py, "file"))?;
-    let position = file.call_method0(pyo3::intern!(py, "tell"))?;
-    let content = file.call_method0(pyo3::intern!(py, "read"));
-    file.call_method1(pyo3::intern!(py, "seek"), (position,))?;
-    content
-}
-
-/// What a form has for a model: a dict by the names of its fields, with all that is none of them.
-fn model_value<'py>(form: &Items<'py>, model: &FormModel, py: Python<'py>) -> PyResult<Raw<'py>> {
-    if model.optional && (form.is_empty() || !model.extras_count) {
-        let own = |name: &Bound<'_, PyString>| {
-            model.members.iter().flat_map(|member| &member.names).any(|own| same(name, own.bind(py)).unwrap_or(false))
-        };
-        if !form.iter().any(|(name, _)| own(name)) {
-            return Ok(Raw::Missing);
-        }
-    }
-    let collected = PyDict::new(py);
-    let asked = PyDict::new(py);
-    for member in &model.members {
-        let value = found(form, member)?;
-        // Names after the one that was found stay free for others.
-        let tried = value.as_ref().map_or(member.names.len(), |(_, index)| index + 1);
-        for name in &member.names[..tried] {
-            asked.set_item(name, py.None())?;
-        }
-        if let Some((value, index)) = value
-            && let Some(name) = member.names.get(index)
-        {
-            collected.set_item(name, value)?;
-        }
-    }
-    let extras = PyDict::new(py);
-    for (name, value) in form {
-        if asked.contains(name)? {
-            continue;
-        }
-        match extras.get_item(name)? {
-            Some(values) => values.cast_into::<PyList>()?.append(value)?,
-            None => extras.set_item(name, PyList::new(py, [value])?)?,
-        }
-    }
-    for (name, values) in extras.iter() {
-        let values = values.cast_into::<PyList>()?;
-        match values.len() {
-            1 => collected.set_item(name, values.get_item(0)?)?,
-            _ => collected.set_item(name, values)?,
-        }
-    }
-    Ok(Raw::Value(collected.into_any()))
 }
 
 /// Reads a form that Python code feeds: what is under `forzium.formparsers`.

@@ -6,6 +6,7 @@
 mod body;
 mod convert;
 mod form;
+mod form_fields;
 mod multipart;
 
 use pyo3::prelude::*;
