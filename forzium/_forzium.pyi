@@ -3,8 +3,8 @@
 Nothing here is for users of forzium but through the modules that re-export it (`forzium.json`, `forzium.applications`).
 """
 
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, MutableMapping
 from collections.abc import Awaitable as _Awaitable
-from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from typing import Any, Literal, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
@@ -26,6 +26,7 @@ __all__ = [
     "Exchange",
     "Exits",
     "FormReader",
+    "Frames",
     "Handler",
     "HttpsRedirect",
     "Method",
@@ -96,10 +97,22 @@ class Exchange(Coroutine[Any, Any, Any]):
     def close(self) -> None: ...
 
 @final
-class Method:
-    """What stands in `WebSocket` for a coroutine function, and looks like it. Made by `native`."""
+class Frames(AsyncGenerator[Any, Any]):
+    """An iteration over what the client sends, with the interface of an asynchronous generator (PEP 525)."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Exchange: ...
+    @property
+    def ag_running(self) -> bool: ...
+    def __aiter__(self) -> Frames: ...
+    def __anext__(self) -> Exchange: ...
+    def asend(self, value: Any) -> Exchange: ...
+    def athrow(self, typ: Any, val: Any = None, tb: Any = None, /) -> Exchange: ...
+    def aclose(self) -> Exchange: ...
+
+@final
+class Method:
+    """What stands in `WebSocket` for a function, and looks like it. Made by `native`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
 
 @disjoint_base
@@ -510,7 +523,7 @@ def loads(data: bytes | bytearray | memoryview | str, /) -> Any:
     """Return the value that `json.loads` returns. See `forzium.json`."""
 
 def native(function: _F, /) -> _F:
-    """Make a method of `WebSocket` of a coroutine function that declares it; its body is never run.
+    """Make a method of `WebSocket` of the coroutine or generator function that declares it; its body is never run.
 
     Raises:
         TypeError: A name that is none of them.

@@ -150,29 +150,20 @@ class WebSocket(Socket, HTTPConnection[StateT]):
         """
         raise NotImplementedError
 
+    @native
     async def iter_text(self) -> AsyncIterator[str]:
         """Iterate over texts until the client leaves."""
-        try:
-            while True:
-                yield await self.receive_text()
-        except WebSocketDisconnect:
-            pass
+        yield await self.receive_text()
 
+    @native
     async def iter_bytes(self) -> AsyncIterator[bytes]:
         """Iterate over byte strings until the client leaves."""
-        try:
-            while True:
-                yield await self.receive_bytes()
-        except WebSocketDisconnect:
-            pass
+        yield await self.receive_bytes()
 
+    @native
     async def iter_json(self) -> AsyncIterator[Any]:
         """Iterate over JSON values (sent as text) until the client leaves."""
-        try:
-            while True:
-                yield await self.receive_json()
-        except WebSocketDisconnect:
-            pass
+        yield await self.receive_json()
 
     @native
     async def send_text(self, data: str) -> None:

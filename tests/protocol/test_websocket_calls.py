@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import weakref
+from collections.abc import AsyncGenerator
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -50,11 +52,15 @@ def peer() -> Any:
     peer.close()
 
 
-@pytest.mark.parametrize("name", METHODS)
+ITERATIONS = ["iter_text", "iter_bytes", "iter_json"]
+
+
+@pytest.mark.parametrize("name", METHODS + ITERATIONS)
 def test_a_method_is_declared_as_starlettes_is(name: str) -> None:
     theirs, ours = (getattr(kind, name) for kind in (starlette.websockets.WebSocket, WebSocket))
-    assert inspect.iscoroutinefunction(ours)
-    assert inspect.iscoroutinefunction(getattr(WebSocket({"type": "websocket"}, None, None), name))  # type: ignore[arg-type]
+    kind_of = inspect.isasyncgenfunction if name in ITERATIONS else inspect.iscoroutinefunction
+    assert kind_of(ours)
+    assert kind_of(getattr(WebSocket({"type": "websocket"}, None, None), name))  # type: ignore[arg-type]
     assert inspect.signature(ours) == inspect.signature(theirs)
     assert ours.__qualname__ == theirs.__qualname__
     assert ours.__doc__
@@ -63,9 +69,12 @@ def test_a_method_is_declared_as_starlettes_is(name: str) -> None:
         for kind, method in ((starlette.websockets.WebSocket, theirs), (WebSocket, ours)):
             socket = kind({"type": "websocket", "headers": []}, None, None)  # type: ignore[arg-type]
             try:
-                method(socket, *args, **options).close()
+                made = method(socket, *args, **options)
             except TypeError as error:
                 raised.append(str(error))
+            else:
+                if name not in ITERATIONS:
+                    made.close()
         assert raised[::2] == raised[1::2]
 
 
@@ -154,6 +163,68 @@ async def test_a_receive_and_a_send_of_the_users_are_asked() -> None:
     del peer.websocket.send
     await peer.websocket.close()
     assert log[4:] == ["replaced", "websocket.close"]
+    peer.close()
+
+
+def of_starlette(*received: Any) -> Any:
+    return Peer(*received, kind=starlette.websockets.WebSocket)  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("make", [Peer, of_starlette], ids=["forzium", "starlette"])
+async def test_an_iteration_is_an_asynchronous_generator(make: Any) -> None:
+    """Run on both: what is typed in here is what Starlette does."""
+    peer = make(TEXT, TEXT, TEXT, {"type": "websocket.disconnect", "code": 1000})
+    websocket = peer.websocket
+    await websocket.accept()
+    texts = websocket.iter_text()
+    assert isinstance(texts, AsyncGenerator)
+    with pytest.raises(TypeError, match="can't send non-None value to a just-started async generator"):
+        await texts.asend(1)
+    assert aiter(texts) is texts
+    assert await anext(texts) == "hello"
+    assert await texts.asend("ignored") == "hello"
+    assert await texts.aclose() is None
+    assert [text async for text in texts] == []
+    async with contextlib.aclosing(websocket.iter_text()) as again:
+        assert [text async for text in again] == ["hello"]
+    with pytest.raises(StopAsyncIteration):
+        await anext(again)
+    with pytest.raises(RuntimeError, match="once a disconnect message has been received"):
+        await anext(websocket.iter_text())
+    thrown = websocket.iter_text()
+    with pytest.raises(LookupError, match="thrown"):
+        await thrown.athrow(LookupError("thrown"))
+    assert [text async for text in thrown] == []
+    peer.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("make", [Peer, of_starlette], ids=["forzium", "starlette"])
+async def test_an_iteration_ends_with_its_cancellation(make: Any) -> None:
+    peer = make()
+    await peer.websocket.accept()
+    texts = peer.websocket.iter_text()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(texts.__anext__)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(RuntimeError, match="asynchronous generator is already running"):
+            await anext(texts)
+        tasks.cancel_scope.cancel()
+    peer.to_app.send_nowait(TEXT)
+    assert [text async for text in texts] == []
+    peer.close()
+
+
+@pytest.mark.anyio
+async def test_an_iteration_asks_a_receive_text_of_the_users() -> None:
+    class Loud(WebSocket[Any]):
+        async def receive_text(self) -> str:
+            return (await super().receive_text()).upper()
+
+    peer = Peer(TEXT, {"type": "websocket.disconnect"}, kind=Loud)
+    await peer.websocket.accept()
+    assert [text async for text in peer.websocket.iter_text()] == ["HELLO"]
     peer.close()
 
 

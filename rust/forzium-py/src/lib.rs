@@ -65,7 +65,7 @@ mod _forzium {
     #[pymodule_export]
     use super::send::Sender;
     #[pymodule_export]
-    use super::socket::{Exchange, Method, Socket, native};
+    use super::socket::{Exchange, Frames, Method, Socket, native};
     #[pymodule_export]
     use super::text::{form_kind, parse_cookies, parse_query};
 

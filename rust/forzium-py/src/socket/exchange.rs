@@ -13,28 +13,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
 use super::Socket;
+use super::frames::Frames;
 use super::state::{State, after_receiving, after_sending, disconnected, is, optional, required};
+use super::what::What;
 use crate::awaitable::{Driven, Shared, iterator_of, send_in, stop_iteration, throw_in, thrown};
 use crate::json::{self, Rules};
 use crate::{imports, interned};
 
 const ABNORMAL_CLOSURE: u16 = 1006;
 const NO_STATUS_RECEIVED: u16 = 1005;
-
-/// What a call does. The first three are steps that a subclass or an instance may replace and the others are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    Receive,
-    Send,
-    Accept,
-    ReceiveText,
-    ReceiveBytes,
-    ReceiveJson,
-    SendText,
-    SendBytes,
-    SendJson,
-    Close,
-}
 
 /// Where a call stands.
 #[derive(Clone, Copy)]
@@ -48,6 +35,8 @@ enum Phase {
     AskingReceive,
     /// A `send` of the user's is awaited.
     AskingSend,
+    /// A `receive_text` of the user's, or its like, is awaited.
+    AskingData,
     Ended,
 }
 
@@ -61,6 +50,8 @@ struct Work {
     first: Option<Py<PyAny>>,
     second: Option<Py<PyAny>>,
     awaiting: Option<Py<PyAny>>,
+    /// The iteration that this is a step of.
+    frames: Option<Py<Frames>>,
 }
 
 /// An awaitable with the interface of a coroutine (PEP 492).
@@ -76,10 +67,12 @@ impl Exchange {
         what: What,
         first: Option<Py<PyAny>>,
         second: Option<Py<PyAny>>,
+        frames: Option<Py<Frames>>,
     ) -> PyResult<Bound<'py, Self>> {
         let py = socket.py();
         let spare = socket.get().spare.0.take();
-        let work = Work { what, phase: Phase::Fresh, socket: Some(socket.unbind()), first, second, awaiting: None };
+        let socket = Some(socket.unbind());
+        let work = Work { what, phase: Phase::Fresh, socket, first, second, awaiting: None, frames };
         match spare {
             Some(spare) if is_only_here(&spare) => {
                 spare.get().work.0.replace(work);
@@ -98,13 +91,18 @@ impl Exchange {
             return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
         }
         let driven = run(&mut work);
-        if !matches!(driven, Ok(Driven::Yielded(_)))
-            && let Some(socket) = work.end()
-        {
+        if matches!(driven, Ok(Driven::Yielded(_))) {
+            return driven;
+        }
+        let (what, frames) = (work.what, work.frames.take());
+        if let Some(socket) = work.end() {
             let before = socket.get().spare.0.replace(Some(slf.clone().unbind()));
             drop((work, before));
         }
-        driven
+        match frames {
+            None => driven,
+            Some(frames) => frames.get().left(slf.py(), what, driven),
+        }
     }
 
     /// Resumes with a value, as `coroutine.send` does.
@@ -232,6 +230,7 @@ impl Exchange {
             visit.call(&work.first)?;
             visit.call(&work.second)?;
             visit.call(&work.awaiting)?;
+            visit.call(&work.frames)?;
         }
         Ok(())
     }
@@ -244,29 +243,11 @@ impl Exchange {
     }
 }
 
-impl What {
-    /// The name of the method.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Receive => "receive",
-            Self::Send => "send",
-            Self::Accept => "accept",
-            Self::ReceiveText => "receive_text",
-            Self::ReceiveBytes => "receive_bytes",
-            Self::ReceiveJson => "receive_json",
-            Self::SendText => "send_text",
-            Self::SendBytes => "send_bytes",
-            Self::SendJson => "send_json",
-            Self::Close => "close",
-        }
-    }
-}
-
 impl Work {
     /// Drops what it held, but for the socket, which it gives back.
     fn end(&mut self) -> Option<Py<Socket>> {
         self.phase = Phase::Ended;
-        drop((self.first.take(), self.second.take(), self.awaiting.take()));
+        drop((self.first.take(), self.second.take(), self.awaiting.take(), self.frames.take()));
         self.socket.take()
     }
 
@@ -280,6 +261,21 @@ impl Work {
 
     fn begin(&mut self, py: Python<'_>) -> PyResult<Driven> {
         let socket = self.socket(py)?;
+        if let Some(frames) = self.frames.take() {
+            frames.get().enter(self.what)?;
+            self.frames = Some(frames);
+            if self.what == What::Leave {
+                return match self.first.take() {
+                    None => Ok(Driven::Returned(py.None())),
+                    Some(error) => Err(PyErr::from_value(error.into_bound(py))),
+                };
+            }
+            if self.what.is_replaced(&socket)? {
+                self.phase = Phase::AskingData;
+                let waiting = socket.call_method0(self.what.step(py))?;
+                return self.wait(waiting);
+            }
+        }
         match self.what {
             What::ReceiveText | What::ReceiveBytes | What::ReceiveJson => {
                 if self.what == What::ReceiveJson {
@@ -299,7 +295,7 @@ impl Work {
     /// Waits for a message, by the host's `receive` or the user's.
     fn receive(&mut self, socket: &Bound<'_, Socket>) -> PyResult<Driven> {
         let py = socket.py();
-        if self.what != What::Receive && super::method::is_replaced(socket, What::Receive)? {
+        if self.what != What::Receive && What::Receive.is_replaced(socket)? {
             self.phase = Phase::AskingReceive;
             let waiting = socket.call_method0(pyo3::intern!(py, "receive"))?;
             return self.wait(waiting);
@@ -317,7 +313,7 @@ impl Work {
     fn send(&mut self, socket: &Bound<'_, Socket>) -> PyResult<Driven> {
         let py = socket.py();
         let message = self.message(py)?;
-        if self.what != What::Send && super::method::is_replaced(socket, What::Send)? {
+        if self.what != What::Send && What::Send.is_replaced(socket)? {
             self.phase = Phase::AskingSend;
             let waiting = socket.call_method1(interned::send(py), (message,))?;
             return self.wait(waiting);
@@ -380,6 +376,7 @@ impl Work {
                     && is(&required(&message, interned::r#type(py))?, "websocket.disconnect")?;
                 self.received(message, left)
             }
+            Phase::AskingData => result.map(|data| Driven::Returned(data.unbind())),
             Phase::Sending(State::Connected) => match result {
                 Ok(_) => Ok(Driven::Returned(py.None())),
                 Err(error) if error.is_instance_of::<PyOSError>(py) => {

@@ -1,7 +1,8 @@
-//! What stands in the class `WebSocket` for a coroutine function.
+//! What stands in the class `WebSocket` for a coroutine function or an asynchronous generator function.
 //!
 //! To Python it looks like the function it was made of, by signature, annotations and flags, so that `inspect`, mocks with
-//! a specification and type hints see a coroutine function. Called, it gives an [`Exchange`] and runs no Python code.
+//! a specification and type hints see such a function. Called, it gives an [`Exchange`] or [`Frames`] and runs no Python
+//! code.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -12,15 +13,17 @@ use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::type_object::PyTypeInfo;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::Socket;
-use super::exchange::{Exchange, What};
+use super::exchange::Exchange;
+use super::frames::Frames;
+use super::what::What;
 use crate::awaitable::Driven;
 use crate::imports;
 
-/// `inspect.CO_COROUTINE` functions that [`native`] knows, with the names of their parameters.
-const METHODS: [(What, &[&str]); 10] = [
+/// The functions that [`native`] knows, with the names of their parameters.
+const METHODS: [(What, &[&str]); 13] = [
     (What::Receive, &[]),
     (What::Send, &["message"]),
     (What::Accept, &["subprotocol", "headers"]),
@@ -31,6 +34,9 @@ const METHODS: [(What, &[&str]); 10] = [
     (What::SendBytes, &["data"]),
     (What::SendJson, &["data", "mode"]),
     (What::Close, &["code", "reason"]),
+    (What::IterText, &[]),
+    (What::IterBytes, &[]),
+    (What::IterJson, &[]),
 ];
 
 /// How many of the parameters have no default.
@@ -43,13 +49,13 @@ fn required(what: What) -> usize {
 pub struct Method {
     /// Where CPython looks for it: see [`set_up`].
     vectorcall: ffi::vectorcallfunc,
-    what: What,
+    pub what: What,
     parameters: &'static [&'static str],
     /// The function that says how it looks.
     declared: Py<PyAny>,
 }
 
-/// Makes a method of `WebSocket` of a coroutine function that declares it; its body is never run.
+/// Makes a method of `WebSocket` of the coroutine or generator function that declares it; its body is never run.
 ///
 /// Raises `TypeError` for a name that is none of them.
 #[pyfunction]
@@ -178,7 +184,10 @@ unsafe extern "C" fn vectorcall(
                 return Ok(None);
             };
             let (first, second) = (first.map(Bound::unbind), second.map(Bound::unbind));
-            Ok(Some(Exchange::begun(socket, method.what, first, second)?.into_any()))
+            Ok(Some(match method.what.frame() {
+                None => Exchange::begun(socket, method.what, first, second, None)?.into_any(),
+                Some(what) => Bound::new(py, Frames::new(socket.unbind(), what))?.into_any(),
+            }))
         }));
         match made {
             Ok(Ok(Some(exchange))) => exchange.into_ptr(),
@@ -250,48 +259,4 @@ pub fn set_up(py: Python<'_>) -> PyResult<()> {
         }
     }
     Ok(())
-}
-
-/// Whether somebody has put something else in the place of `receive` or `send`: a subclass, an instance, or a patch.
-pub fn is_replaced(socket: &Bound<'_, Socket>, what: What) -> PyResult<bool> {
-    let py = socket.py();
-    let name = if what == What::Receive { pyo3::intern!(py, "receive") } else { pyo3::intern!(py, "send") };
-    let class = socket.get_type();
-    let own = |class: &Bound<'_, PyType>| -> PyResult<bool> {
-        Ok(class.getattr(name)?.cast_exact::<Method>().is_ok_and(|method| method.get().what == what))
-    };
-    // SAFETY: the type of a live object is live.
-    let version = unsafe { (*class.as_type_ptr()).tp_version_tag };
-    let seen = &socket.get().plain.0;
-    if version == 0 || seen.get() != version {
-        // A type that is changed loses its number (0), and gets another one.
-        if !own(&class)? {
-            return Ok(true);
-        }
-        let other = if what == What::Receive { What::Send } else { What::Receive };
-        let name = if other == What::Receive { pyo3::intern!(py, "receive") } else { pyo3::intern!(py, "send") };
-        if class.getattr(name)?.cast_exact::<Method>().is_ok_and(|method| method.get().what == other) {
-            // SAFETY: as above. Looking an attribute up has given the type a number, if it had none.
-            seen.set(unsafe { (*class.as_type_ptr()).tp_version_tag });
-        }
-    }
-    has_own(socket, name)
-}
-
-/// Whether the object's `__dict__` has that name.
-fn has_own(socket: &Bound<'_, Socket>, name: &Bound<'_, PyString>) -> PyResult<bool> {
-    let object = socket.as_ptr();
-    // SAFETY:
-    // - A positive offset is where objects of the type keep their `__dict__`: null, or a live dictionary.
-    // - The dictionary stays alive while it is asked: a reference is taken to it first.
-    let attributes = unsafe {
-        let offset = (*ffi::Py_TYPE(object)).tp_dictoffset;
-        if offset > 0 {
-            let place = object.cast::<u8>().offset(offset).cast::<*mut ffi::PyObject>();
-            Bound::from_borrowed_ptr_or_opt(socket.py(), *place)
-        } else {
-            Some(socket.getattr(pyo3::intern!(socket.py(), "__dict__"))?)
-        }
-    };
-    attributes.map_or(Ok(false), |attributes| attributes.cast_into::<PyDict>()?.contains(name))
 }

@@ -1,7 +1,8 @@
 //! What Python calls: a WebSocket's `receive` and `send` and what is built on them.
 //!
 //! [`Socket`] is the base of `forzium.websockets.WebSocket`: the host's two callables and how far each side has come.
-//! [`Method`] is what stands in that class for a coroutine function; calling one gives an [`Exchange`], which is awaited.
+//! [`Method`] is what stands in that class for a coroutine function; calling one gives an [`Exchange`], which is awaited,
+//! or [`Frames`], which are iterated over.
 //! The loop of a WebSocket endpoint is a handful of Python steps a message, so that each coroutine it would otherwise
 //! make counts: here one object is made, and it drives the host's awaitable itself.
 //!
@@ -11,8 +12,10 @@
 //! Source: Starlette's `websockets`; ASGI WebSocket specification 2.5.
 
 mod exchange;
+mod frames;
 mod method;
 mod state;
+mod what;
 
 use std::cell::{Cell, RefCell};
 
@@ -25,6 +28,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::awaitable::Shared;
 
 pub use exchange::Exchange;
+pub use frames::Frames;
 pub use method::{Method, native, set_up};
 use state::State;
 
@@ -37,8 +41,8 @@ pub struct Socket {
     client: Shared<Cell<State>>,
     /// What the application did.
     application: Shared<Cell<State>>,
-    /// The version of the class in which `receive` and `send` were found to be the ones that are declared here.
-    plain: Shared<Cell<u32>>,
+    /// The version of the class that was looked at last, and which of the methods it replaces, a bit each.
+    seen: Shared<Cell<(u32, u8)>>,
     /// A call that has ended, to be used again.
     spare: Shared<Cell<Option<Py<Exchange>>>>,
 }
@@ -62,7 +66,7 @@ impl Socket {
             send: Shared(RefCell::new(None)),
             client: Shared(Cell::new(State::Connecting)),
             application: Shared(Cell::new(State::Connecting)),
-            plain: Shared(Cell::new(0)),
+            seen: Shared(Cell::new((0, 0))),
             spare: Shared(Cell::new(None)),
         }
     }
