@@ -199,14 +199,18 @@ async def _events(items: AsyncIterator[Any], write: Write) -> AsyncIterator[Rece
         async with sending:
             try:
                 async for item in items:
-                    await sending.send(write(item))
+                    text = write(item)
+                    try:
+                        await sending.send(text)
+                    except anyio.BrokenResourceError:
+                        return  # nobody listens any more
             except Exception as error:
                 taken = anyio.Event()
                 try:
                     await sending.send(taken)
                     await taken.wait()
                 except anyio.BrokenResourceError:
-                    pass  # nobody listens any more
+                    pass  # as above
                 finally:
                     raise error
             finally:
