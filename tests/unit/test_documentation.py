@@ -119,6 +119,55 @@ async def test_dependencies() -> None:
 
 
 @pytest.mark.anyio
+async def test_responses() -> None:
+    async with client(load("responses").app) as http:
+        assert (await http.get("/products")).json() == [{"name": "tea", "price": "4.50"}]
+        created = await http.post("/products", json={"name": "jar", "price": 1})
+        assert (created.status_code, created.headers["location"]) == (201, "/products/jar")
+        assert (await http.get("/health")).text == "well"
+
+
+@pytest.mark.anyio
+async def test_events() -> None:
+    async with client(load("events").app) as http:
+        events = [f'data: {{"done":{done},"of":2}}\n\n' for done in range(3)]
+        assert (await http.get("/progress")).text == "".join(events)
+        named = ': begin\nretry: 2000\n\nevent: finished\ndata: {"done": 2}\nid: 2\n\n'
+        assert (await http.get("/named")).text == named
+        assert (await http.get("/lines")).text == '{"done":1,"of":1}\n'
+
+
+@pytest.mark.anyio
+async def test_documentation_pages() -> None:
+    async with client(load("documentation_pages").app) as http:
+        assert (await http.get("/openapi.json")).json()["info"]["x-logo"] == {"url": "/logo.png"}
+        for page in ("/docs", "/redoc"):
+            assert not re.findall(r'(?:src|href)="(?!/)', (await http.get(page)).text)
+        assert (await http.get("/docs-assets/swagger-ui-dist/swagger-ui.css")).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_pages_and_files(tmp_path: Path) -> None:
+    files = {
+        "templates/hello.html": "<link href=\"{{ url_for('static', path='/site.css') }}\">Hello {{ name }}",
+        "static/site.css": "body {}",
+        "static/report.csv": "1,2",
+        "built/index.html": "the application",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    async with client(load("pages_and_files").site(tmp_path)) as http:
+        assert (await http.get("/hello/ann")).text == '<link href="http://test/static/site.css">Hello ann'
+        assert (await http.get("/static/site.css", headers={"range": "bytes=0-3"})).text == "body"
+        report = await http.get("/report")
+        assert report.headers["content-disposition"] == "attachment; filename*=utf-8''report%202026.csv"
+        assert (await http.get("/members/")).status_code == 401
+        page = {"x-user": "ann", "accept": "text/html"}
+        assert (await http.get("/members/any/page", headers=page)).text == "the application"
+
+
+@pytest.mark.anyio
 async def test_streaming() -> None:
     async with client(load("streaming").app) as http:
         assert (await http.get("/rows")).text == "row 0\nrow 1\nrow 2\n"
