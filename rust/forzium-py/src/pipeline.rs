@@ -216,8 +216,8 @@ async fn read_form(connection: &Connection, plan: &Plan) -> PyResult<()> {
 
 fn parsed(connection: &Connection, plan: &Plan, body: &Bound<'_, PyBytes>) -> PyResult<Py<PyAny>> {
     let py = connection.py();
-    match json::loads(py, body.as_bytes()) {
-        Ok(value) => Ok(value),
+    match json::loads(body) {
+        Ok(value) => Ok(value.unbind()),
         Err(error) => {
             let context = serialize::context(connection, plan)?;
             Err(PyErr::from_value(imports::json_invalid(py)?.call1((connection.scope(), error.value(py), context))?))

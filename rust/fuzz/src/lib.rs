@@ -44,8 +44,8 @@ def judge_dumps(ours, value):
 ";
 
 #[pyfunction]
-fn ours_loads(py: Python<'_>, data: &Bound<'_, PyBytes>) -> PyResult<Py<PyAny>> {
-    json::loads(py, data.as_bytes())
+fn ours_loads<'py>(data: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+    json::loads(data)
 }
 
 #[pyfunction]

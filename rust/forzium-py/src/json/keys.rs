@@ -9,149 +9,180 @@
 //! taken when all its bytes are equal, it cannot confuse one with another.
 
 use std::cell::UnsafeCell;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use pyo3::ffi;
 
-/// Keys remembered at most; a power of two. With [`LONGEST`] this bounds what stays in memory to some 250 kB.
+use super::shapes::Pattern;
+
+/// Keys remembered at most; a power of two. With [`LONGEST`] this bounds what stays in memory to some 500 kB.
 const ENTRIES: usize = 2048;
 
 /// Bytes of the longest key that is remembered. Longer ones repeat seldom.
-pub(super) const LONGEST: usize = 64;
+pub(super) const LONGEST: usize = 62;
 
-/// The place of a key in the table.
-pub(super) type Place = u16;
+/// Bytes that are compared in one go.
+const BLOCK: usize = 16;
 
-/// Where a document begins: the place before its first key. No key is ever put there.
-pub(super) const ROOT: Place = 0;
-
-#[derive(Clone, Copy)]
-struct Entry {
+#[repr(C, align(16))]
+pub(super) struct Entry {
+    /// The key as it stands in documents, with its closing quote and the colon behind.
+    text: [u8; LONGEST + 2],
+    /// How long that is.
+    length: usize,
+    /// How many bytes a document must have left for it to be compared: whole blocks; more than there can be if there is
+    /// no key.
+    room: usize,
+    /// Which bytes of the last block belong to it, one bit for each.
+    mask: u32,
     /// An owned reference to an ASCII `str` of 1 to `LONGEST` characters without escapes, or null.
     object: *mut ffi::PyObject,
-    length: u32,
     /// The key that followed in the same object the last time.
-    next: Place,
+    next: *mut Entry,
     /// The first key of the object that was this key's value the last time.
-    child: Place,
+    child: *mut Entry,
+    /// What objects were like that had this as their last key.
+    pub(super) pattern: *mut Pattern,
 }
 
-struct Table(UnsafeCell<[Entry; ENTRIES]>);
+/// The entries, and one before them that never has a key: where a document begins.
+struct Table(UnsafeCell<[Entry; ENTRIES + 1]>);
 
-// SAFETY: the table is touched only by the functions of this module, whose contract is to hold the GIL; none of them
-// keeps a reference to an entry across a call that could release it.
+// SAFETY: the table is touched only by functions whose contract is to hold the GIL; none of them keeps a reference to an
+// entry across a call that could release its key. Pointers to entries stay good: the table is never moved or freed.
 unsafe impl Sync for Table {}
 
-static TABLE: Table =
-    Table(UnsafeCell::new([Entry { object: ptr::null_mut(), length: 0, next: ROOT, child: ROOT }; ENTRIES]));
+static TABLE: Table = Table(UnsafeCell::new(
+    [const {
+        Entry {
+            text: [0; LONGEST + 2],
+            length: 0,
+            room: usize::MAX,
+            mask: 0,
+            object: ptr::null_mut(),
+            next: root(),
+            child: root(),
+            pattern: ptr::null_mut(),
+        }
+    }; ENTRIES + 1],
+));
 
-/// Which guess a key is compared with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
-    /// The key before it in the same object.
-    Key(Place),
-    /// The key whose value is the object it is the first key of.
-    Parent(Place),
-}
-
+/// Where a document begins: the entry before its first key, which has none itself.
 #[inline(always)]
-fn entry(place: Place) -> *mut Entry {
-    // The mask keeps the place inside the table.
-    TABLE.0.get().cast::<Entry>().wrapping_add(place as usize & (ENTRIES - 1))
+pub(super) const fn root() -> *mut Entry {
+    TABLE.0.get().cast()
 }
 
+/// The place of a key in the table.
 #[inline(always)]
-unsafe fn characters(object: *mut ffi::PyObject) -> *const u8 {
-    // SAFETY: `object` is a compact ASCII string (contract): its characters follow its head.
-    unsafe { object.cast::<ffi::PyASCIIObject>().add(1).cast() }
+const fn entry(place: usize) -> *mut Entry {
+    // The mask keeps the place inside the table, and away from the root.
+    root().wrapping_add((place & (ENTRIES - 1)) + 1)
 }
 
-/// The key that came `after` the last time, if `text` begins with it and its closing quote: a new reference, its length
-/// and place.
+/// Where the guess for the key after that of `entry` in the same object is kept.
+#[inline(always)]
+pub(super) const fn next_to(entry: *mut Entry) -> *mut *mut Entry {
+    entry.wrapping_byte_add(std::mem::offset_of!(Entry, next)).cast()
+}
+
+/// Where the guess for the first key of the object under that of `entry` is kept.
+#[inline(always)]
+pub(super) const fn first_in(entry: *mut Entry) -> *mut *mut Entry {
+    entry.wrapping_byte_add(std::mem::offset_of!(Entry, child)).cast()
+}
+
+/// The key that `link` guesses, if `text` begins with it, its closing quote and a colon: a new reference, how many bytes
+/// these take, and its entry.
 ///
 /// # Safety
-/// The GIL is held.
+/// The GIL is held; `link` is from `next_to` or `first_in`.
 #[inline(always)]
-pub(super) unsafe fn guess(text: &[u8], after: After) -> Option<(*mut ffi::PyObject, usize, Place)> {
-    // SAFETY: the GIL is held (contract), so nobody else touches the table; every entry's object is null or alive and
-    // has `length` characters. Reads of `text` stay within it: `length + 1` bytes were checked to be there.
+pub(super) unsafe fn guess(text: &[u8], link: *mut *mut Entry) -> Option<(NonNull<ffi::PyObject>, usize, *mut Entry)> {
+    // SAFETY: the GIL is held (contract), so nobody else touches the table, in which all links lead. Reads of `text` stay
+    // within it: it has `room` bytes. An entry whose text was compared has an object.
     unsafe {
-        let place = match after {
-            After::Key(before) => (*entry(before)).next,
-            After::Parent(above) => (*entry(above)).child,
-        };
-        let Entry { object, length, .. } = *entry(place);
-        let length = length as usize;
-        if object.is_null() || text.len() <= length || *text.get_unchecked(length) != b'"' {
+        let found = *link;
+        if text.len() < (*found).room {
             return None;
         }
-        if !equal(text.as_ptr(), characters(object), length) {
+        let mut last = 0;
+        while last + BLOCK < (*found).room {
+            if equal(text.as_ptr().add(last), (*found).text.as_ptr().add(last)) != ALL {
+                return None;
+            }
+            last += BLOCK;
+        }
+        let same = equal(text.as_ptr().add(last), (*found).text.as_ptr().add(last));
+        if same & (*found).mask != (*found).mask {
             return None;
         }
-        Some((ffi::Py_NewRef(object), length, place))
+        ffi::Py_INCREF((*found).object);
+        Some((NonNull::new_unchecked((*found).object), (*found).length, found))
     }
 }
 
-/// Whether `length` bytes are the same; without a call for the short ones.
+/// All bytes of a block.
+const ALL: u32 = 0xFFFF;
+
+/// Which bytes of two blocks are the same.
 ///
 /// # Safety
-/// Both pointers have `length` bytes to read.
+/// Both pointers have a block to read.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 #[inline(always)]
-unsafe fn equal(a: *const u8, b: *const u8, length: usize) -> bool {
-    // SAFETY: each read of 8 or 4 bytes begins at 0 or ends at `length`, and is done only if `length` is at least that.
-    unsafe {
-        let eight = |at: usize| a.add(at).cast::<u64>().read_unaligned() ^ b.add(at).cast::<u64>().read_unaligned();
-        let four = |at: usize| a.add(at).cast::<u32>().read_unaligned() ^ b.add(at).cast::<u32>().read_unaligned();
-        match length {
-            8..=16 => (eight(0) | eight(length - 8)) == 0,
-            4..=7 => (four(0) | four(length - 4)) == 0,
-            0..=3 => (0..length).all(|at| *a.add(at) == *b.add(at)),
-            _ => std::slice::from_raw_parts(a, length) == std::slice::from_raw_parts(b, length),
-        }
-    }
+unsafe fn equal(a: *const u8, b: *const u8) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8};
+    // SAFETY: a block is 16 bytes (contract); SSE2 is enabled for this target (cfg).
+    unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(a.cast()), _mm_loadu_si128(b.cast()))) as u32 }
+}
+
+/// Which bytes of two blocks are the same.
+///
+/// # Safety
+/// Both pointers have a block to read.
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[inline(always)]
+unsafe fn equal(a: *const u8, b: *const u8) -> u32 {
+    // SAFETY: as the contract says.
+    unsafe { (0..BLOCK).fold(0, |bits, at| bits | u32::from(*a.add(at) == *b.add(at)) << at) }
 }
 
 /// A mix of the key's bytes; a collision costs a new `str`, nothing else.
 #[inline(always)]
-fn slot(key: &[u8]) -> Place {
+fn slot(key: &[u8]) -> usize {
     const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
     let length = key.len();
-    let (head, tail) = if length >= 8 {
-        let mut head = [0; 8];
-        let mut tail = [0; 8];
-        head.copy_from_slice(&key[..8]);
-        tail.copy_from_slice(&key[length - 8..]);
-        (u64::from_le_bytes(head), u64::from_le_bytes(tail))
-    } else {
-        let mut bytes = [0; 8];
-        for (to, from) in bytes.iter_mut().zip(key) {
-            *to = *from;
+    let (head, tail) = match (key.first_chunk(), key.last_chunk()) {
+        (Some(&head), Some(&tail)) => (u64::from_le_bytes(head), u64::from_le_bytes(tail)),
+        _ => {
+            let mut bytes = [0; 8];
+            bytes[..length].copy_from_slice(key);
+            (u64::from_le_bytes(bytes), 0)
         }
-        (u64::from_le_bytes(bytes), 0)
     };
     let middle = if length > 16 { u64::from(key[length / 2]) << 7 | u64::from(key[length / 2 - 3]) << 23 } else { 0 };
     let mixed = (head ^ tail.rotate_left(29) ^ middle ^ (length as u64) << 56).wrapping_mul(MIX);
-    let place = (mixed >> (64 - ENTRIES.trailing_zeros())) as Place;
-    if place == ROOT { 1 } else { place }
+    (mixed >> (64 - ENTRIES.trailing_zeros())) as usize
 }
 
 /// The `str` of an ASCII key of 1 to [`LONGEST`] bytes, from the table or put there: a new reference (null with an
-/// exception set when memory ran out) and its place, which is what will be guessed `after` the same key again.
+/// exception set when memory ran out) and its entry, to which `link` leads from now on.
 ///
 /// # Safety
-/// The GIL is held; `key` is ASCII, unescaped in the document, and has 1 to [`LONGEST`] bytes.
+/// The GIL is held; `link` is from `next_to` or `first_in`; `key` is ASCII, unescaped in the document, and has 1 to
+/// [`LONGEST`] bytes.
 #[inline]
-pub(super) unsafe fn find(key: &[u8], after: After) -> (*mut ffi::PyObject, Place) {
-    let first = slot(key);
+pub(super) unsafe fn find(key: &[u8], link: *mut *mut Entry) -> (*mut ffi::PyObject, *mut Entry) {
+    let place = slot(key);
     // Each key has two places, so that two keys that meet do not push each other out by turns.
-    let second = if first ^ 1 == ROOT { first } else { first ^ 1 };
+    let (first, second) = (entry(place), entry(place ^ 1));
     // SAFETY: the GIL is held (contract), so nobody else touches the table. A replaced entry's string is released after
-    // the new one was stored; releasing an exact `str` runs no Python code. `key` has the length of its entry where
-    // the bytes are compared.
+    // the new one was stored; releasing an exact `str` runs no Python code.
     unsafe {
-        let holds = |place: Place| {
-            let Entry { object, length, .. } = *entry(place);
-            !object.is_null() && length as usize == key.len() && equal(key.as_ptr(), characters(object), key.len())
+        let holds = |entry: *mut Entry| {
+            let text: &[u8] = &(*entry).text;
+            (*entry).length == key.len() + 2 && &text[..key.len()] == key
         };
         let known = if holds(first) {
             Some(first)
@@ -160,24 +191,26 @@ pub(super) unsafe fn find(key: &[u8], after: After) -> (*mut ffi::PyObject, Plac
         } else {
             None
         };
-        let place = known.unwrap_or(if (*entry(first)).object.is_null() { first } else { second });
-        match after {
-            After::Key(before) => (*entry(before)).next = place,
-            After::Parent(above) => (*entry(above)).child = place,
-        }
-        let found = entry(place);
-        let object = (*found).object;
+        let found = known.unwrap_or(if (*first).object.is_null() { first } else { second });
+        *link = found;
         if known.is_some() {
-            return (ffi::Py_NewRef(object), place);
+            return (ffi::Py_NewRef((*found).object), found);
         }
         let fresh = super::object::ascii(key);
         if !fresh.is_null() {
             // Computes the hash now, and keeps it in the string.
             ffi::PyObject_Hash(fresh);
+            let old = (*found).object;
             (*found).object = ffi::Py_NewRef(fresh);
-            (*found).length = key.len() as u32;
-            ffi::Py_XDECREF(object);
+            let text: &mut [u8] = &mut (*found).text;
+            text[..key.len()].copy_from_slice(key);
+            text[key.len()..key.len() + 2].copy_from_slice(b"\":");
+            let length = key.len() + 2;
+            (*found).length = length;
+            (*found).room = length.next_multiple_of(BLOCK);
+            (*found).mask = ALL >> ((*found).room - length);
+            ffi::Py_XDECREF(old);
         }
-        (fresh, place)
+        (fresh, found)
     }
 }

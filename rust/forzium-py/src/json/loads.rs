@@ -1,384 +1,369 @@
 //! Reading: bytes to Python objects, without a tree in between.
 //!
-//! One loop with a stack of its own, so that no depth of nesting can exhaust the native stack. It finds its way through
-//! the document and makes the objects; sonic-rs converts numbers, resolves escapes and checks UTF-8. Whatever either of
-//! them refuses, and nesting beyond [`MAX_DEPTH`], is given to the standard library, which decides: it returns the value
-//! or raises the error that Python programmers know.
+//! A recursive descent, not deeper than [`MAX_DEPTH`], that finds its way through the document and makes the objects;
+//! sonic-rs converts what is no simple number, resolves escapes and checks UTF-8. Whatever either of them refuses, and
+//! deeper nesting, is given to the standard library, which decides: it returns the value or raises the error that Python
+//! programmers know.
+//!
+//! How far the document was read is handed from function to function ([`At`]): each step waits for the one before, and a
+//! number that is written to memory and read back makes that wait longest.
+
+use std::ptr::NonNull;
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 use pyo3::{ffi, intern};
 use sonic_rs::parser::Parser;
-use sonic_rs::reader::{Read, Reader};
+use sonic_rs::reader::{self, Reader};
 use sonic_rs::{JsonNumberTrait, Number};
 
-use super::keys::{self, After, Place};
+use super::keys::{self, Entry};
+use super::number::{self, Simple};
 use super::object::{self, Values};
-use super::scan::{self, End};
+use super::scan::{self, At, Document, End};
 use super::turns::Turns;
 
 /// Containers within each other that are read here. Where Python gives up depends on the depth of the caller's stack
-/// (1,000 frames by default), so everything deeper is Python's to decide.
+/// (1,000 frames by default), so everything deeper is Python's to decide. Each takes some 150 bytes of the native stack.
 const MAX_DEPTH: usize = 256;
 
 /// Digits (and sign, point, exponent) of a number that sonic-rs converts. Its exponent saturates, and Python limits
 /// the digits of an integer: longer ones are Python's.
 const MAX_NUMBER: usize = 400;
 
-/// Digits of an integer that is read without sonic-rs: they fit into 63 bits.
-const MOST_DIGITS: usize = 18;
-
 /// The value that `json.loads(data)` gives.
 ///
 /// # Errors
 /// `json.JSONDecodeError`, `UnicodeDecodeError` or `RecursionError`, as the standard library raises them.
-pub fn loads(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
-    match parse(py, data)? {
-        Some(value) => Ok(value.unbind()),
-        None => Ok(ask_python(py, PyBytes::new(py, data).as_any())?.unbind()),
+pub fn loads<'py>(data: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+    read_or_ask(Document::of_bytes(data), data.as_any())
+}
+
+/// As [`loads`], for text.
+///
+/// # Errors
+/// As [`loads`].
+pub(super) fn loads_text<'py>(data: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    // A lone surrogate has no UTF-8 form: the standard library takes it as it is.
+    match Document::of_text(data) {
+        Some(document) => read_or_ask(document, data.as_any()),
+        None => ask_python(data.as_any()),
     }
 }
 
-/// As [`loads`], for an object whose text or bytes `data` is.
-pub(super) fn loads_or_ask<'py>(
-    py: Python<'py>,
-    data: &[u8],
-    object: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    match parse(py, data)? {
+fn read_or_ask<'py>(document: Document<'_>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    match read(object.py(), document)? {
         Some(value) => Ok(value),
-        None => ask_python(py, object),
+        None => ask_python(object),
     }
 }
 
 /// What the standard library answers.
 #[cold]
-pub(super) fn ask_python<'py>(py: Python<'py>, object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn ask_python<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = object.py();
     py.import(intern!(py, "json"))?.getattr(intern!(py, "loads"))?.call1((object,))
 }
 
-enum Refused {
-    /// Not for us: Python decides.
-    Syntax,
-    /// A Python exception is set.
-    Raised,
-}
-
-impl From<sonic_rs::Error> for Refused {
-    fn from(_: sonic_rs::Error) -> Self {
-        Self::Syntax
-    }
-}
-
-type Made = Result<*mut ffi::PyObject, Refused>;
-
-#[inline(always)]
-fn made(object: *mut ffi::PyObject) -> Made {
-    if object.is_null() { Err(Refused::Raised) } else { Ok(object) }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Inside {
-    Nothing,
-    List,
-    Dict,
-}
-
-/// A container that is open.
-#[derive(Clone, Copy)]
-struct Open {
-    inside: Inside,
-    /// How many values there were before its own.
-    start: usize,
-    /// The key that was read last in it, or (a list) that it stands under.
-    key: Place,
-}
-
-fn parse<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let read = Read::from(data);
-    if read.check_utf8_final().is_err() {
+/// The value, or `None` if Python has to decide.
+fn read<'py>(py: Python<'py>, document: Document<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let bytes = reader::Read::from(document.bytes());
+    if bytes.check_utf8_final().is_err() {
         return Ok(None);
     }
     let mut reading = Reading {
         py,
-        data,
-        at: 0,
-        sonic: Parser::new(read),
+        document,
+        sonic: Parser::new(bytes),
         values: Values::new(),
         scratch: Vec::new(),
         turns: Turns::reading(),
+        depth: 0,
     };
     match reading.document() {
         // SAFETY: `document` returns an owned reference to a live object; the GIL is held (`py`).
-        Ok(value) => Ok(Some(unsafe { Bound::from_owned_ptr(py, value) })),
-        Err(Refused::Syntax) => Ok(None),
-        Err(Refused::Raised) => Err(PyErr::fetch(py)),
+        Some(value) => Ok(Some(unsafe { Bound::from_owned_ptr(py, value.as_ptr()) })),
+        None => PyErr::take(py).map_or(Ok(None), Err),
     }
+}
+
+/// A new reference, or `None`: refused, with a Python exception set if Python failed, without one if it has to decide.
+type Made = Option<NonNull<ffi::PyObject>>;
+
+/// As [`Made`], and the place behind what was read.
+type Read = Option<(NonNull<ffi::PyObject>, At)>;
+
+#[inline(always)]
+fn made(object: *mut ffi::PyObject, at: At) -> Read {
+    NonNull::new(object).map(|object| (object, at))
 }
 
 struct Reading<'py, 'de> {
     py: Python<'py>,
-    /// The document: valid UTF-8.
-    data: &'de [u8],
-    /// How many bytes of it were read; never inside a character.
-    at: usize,
+    /// Valid UTF-8. Every [`At`] in this file is a place in it, and not inside a character.
+    document: Document<'de>,
     /// sonic-rs's parser on the same document; it is sent to where it is needed.
-    sonic: Parser<Read<'de>>,
+    sonic: Parser<reader::Read<'de>>,
     values: Values,
     scratch: Vec<u8>,
     turns: Turns,
+    /// Containers that are open.
+    depth: usize,
 }
 
-impl Reading<'_, '_> {
+impl<'de> Reading<'_, 'de> {
     fn document(&mut self) -> Made {
-        let mut parents: Vec<Open> = Vec::new();
-        let mut open = Open { inside: Inside::Nothing, start: 0, key: keys::ROOT };
-        let mut token = self.token();
-        'value: loop {
-            let mut value = match token {
-                b'"' => self.string()?,
-                b'-' | b'0'..=b'9' => self.number(token)?,
-                b'{' => match self.token() {
-                    // SAFETY: the GIL is held by `self.py`.
-                    b'}' => made(unsafe { ffi::PyDict_New() })?,
-                    b'"' => {
-                        if parents.len() >= MAX_DEPTH {
-                            return Err(Refused::Syntax);
-                        }
-                        parents.push(open);
-                        let key = self.key(After::Parent(open.key))?;
-                        open = Open { inside: Inside::Dict, start: self.values.len() - 1, key };
-                        token = self.token();
-                        continue 'value;
-                    }
-                    _ => return Err(Refused::Syntax),
-                },
-                b'[' => match self.token() {
-                    // SAFETY: the GIL is held by `self.py`.
-                    b']' => made(unsafe { ffi::PyList_New(0) })?,
-                    first => {
-                        if parents.len() >= MAX_DEPTH {
-                            return Err(Refused::Syntax);
-                        }
-                        parents.push(open);
-                        open = Open { inside: Inside::List, start: self.values.len(), key: open.key };
-                        token = first;
-                        continue 'value;
-                    }
-                },
-                // SAFETY: the GIL is held by `self.py`.
-                b't' => self.literal(b"rue", unsafe { ffi::Py_True() })?,
-                // SAFETY: the GIL is held by `self.py`.
-                b'f' => self.literal(b"alse", unsafe { ffi::Py_False() })?,
-                // SAFETY: the GIL is held by `self.py`.
-                b'n' => self.literal(b"ull", unsafe { ffi::Py_None() })?,
-                _ => return Err(Refused::Syntax),
-            };
-            loop {
-                self.turns.tick(self.py);
-                match open.inside {
-                    Inside::List => {
-                        self.values.push(value);
-                        match self.token() {
-                            b',' => {
-                                token = self.token();
-                                continue 'value;
-                            }
-                            // SAFETY: the GIL is held by `self.py`; `start` was the length when the list was opened,
-                            // and values below an open container are never taken.
-                            b']' => value = made(unsafe { self.values.list(open.start) })?,
-                            _ => return Err(Refused::Syntax),
-                        }
-                    }
-                    Inside::Dict => {
-                        self.values.push(value);
-                        match self.token() {
-                            b',' => {
-                                if self.token() != b'"' {
-                                    return Err(Refused::Syntax);
-                                }
-                                open.key = self.key(After::Key(open.key))?;
-                                token = self.token();
-                                continue 'value;
-                            }
-                            // SAFETY: as above; since `start`, a key and a value were pushed in turn.
-                            b'}' => value = made(unsafe { self.values.dict(open.start, self.py, &mut self.turns) })?,
-                            _ => return Err(Refused::Syntax),
-                        }
-                    }
-                    Inside::Nothing => {
-                        self.at += scan::spaces(&self.data[self.at..]);
-                        if self.at == self.data.len() {
-                            return Ok(value);
-                        }
-                        // SAFETY: the GIL is held by `self.py`, and the reference is ours.
-                        unsafe { ffi::Py_DECREF(value) };
-                        return Err(Refused::Syntax);
-                    }
-                }
-                // A container was closed.
-                match parents.pop() {
-                    Some(parent) => open = parent,
-                    None => return Err(Refused::Syntax),
-                }
+        let (byte, at) = self.token(self.document.start());
+        let (value, at) = self.value(byte, at, keys::root())?;
+        let rest = self.rest(at);
+        if scan::spaces(rest) == rest.len() {
+            return Some(value);
+        }
+        // SAFETY: the GIL is held by `self.py`, and the reference is ours.
+        unsafe { ffi::Py_DECREF(value.as_ptr()) };
+        None
+    }
+
+    /// The document from `at` on.
+    #[inline(always)]
+    fn rest(&self, at: At) -> &'de [u8] {
+        // SAFETY: nothing is read behind the zero at the document's end, so no place lies behind that.
+        unsafe { self.document.from(at) }
+    }
+
+    /// The first byte from `at` on that is no white space, and the place behind it. A zero is at the end or no JSON: it
+    /// must not be passed.
+    #[inline(always)]
+    fn token(&self, at: At) -> (u8, At) {
+        // SAFETY: nothing reads on behind a zero, so `at` is at the zero at the document's end at most.
+        let byte = unsafe { at.read() };
+        if byte > b' ' { (byte, at.behind(1)) } else { self.token_after_space(byte, at) }
+    }
+
+    #[inline(never)]
+    fn token_after_space(&self, byte: u8, at: At) -> (u8, At) {
+        if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            return (0, at);
+        }
+        // SAFETY: there is a byte at `at`, so behind it is the next, or the zero at the end.
+        let next = unsafe { at.behind(1).read() };
+        if next > b' ' {
+            return (next, at.behind(2));
+        }
+        let at = at.behind(scan::spaces(self.rest(at)));
+        // SAFETY: behind the spaces is the next byte, or the zero at the end, which is not passed.
+        let byte = unsafe { at.read() };
+        (byte, at.behind(usize::from(byte != 0)))
+    }
+
+    /// Reads the value that begins with `byte`, which stands before `at`; its object is read as those of `key` are.
+    #[inline(always)]
+    fn value(&mut self, byte: u8, at: At, key: *mut Entry) -> Read {
+        match byte {
+            b'"' => self.string(at),
+            b'-' | b'0'..=b'9' => self.number(at.before(1)),
+            b'{' => self.dict(at, key),
+            b'[' => self.list(at, key),
+            // SAFETY: the GIL is held by `self.py`.
+            b't' => self.literal(at, b"rue", unsafe { ffi::Py_True() }),
+            // SAFETY: the GIL is held by `self.py`.
+            b'f' => self.literal(at, b"alse", unsafe { ffi::Py_False() }),
+            // SAFETY: the GIL is held by `self.py`.
+            b'n' => self.literal(at, b"ull", unsafe { ffi::Py_None() }),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    fn list(&mut self, at: At, key: *mut Entry) -> Read {
+        let (mut byte, mut at) = self.token(at);
+        if byte == b']' {
+            // SAFETY: the GIL is held by `self.py`.
+            return made(unsafe { ffi::PyList_New(0) }, at);
+        }
+        self.deeper()?;
+        let start = self.values.len();
+        loop {
+            let value;
+            (value, at) = self.value(byte, at, key)?;
+            self.values.push(value);
+            self.turns.tick(self.py);
+            (byte, at) = self.token(at);
+            match byte {
+                b',' => (byte, at) = self.token(at),
+                b']' => break,
+                _ => return None,
             }
         }
+        self.depth -= 1;
+        // SAFETY: the GIL is held by `self.py`; `start` was the number of values when the list was opened, and values
+        // below an open container are never taken.
+        made(unsafe { self.values.list(start, self.py, &mut self.turns) }, at)
     }
 
-    /// Eats white space and the byte after it; 0 at the end, which begins nothing.
+    #[inline(never)]
+    fn dict(&mut self, at: At, key: *mut Entry) -> Read {
+        let (mut byte, mut at) = self.token(at);
+        if byte == b'}' {
+            // SAFETY: the GIL is held by `self.py`.
+            return made(unsafe { ffi::PyDict_New() }, at);
+        }
+        self.deeper()?;
+        let start = self.values.start();
+        let mut key = key;
+        let mut link = keys::first_in(key);
+        let mut holds_containers = false;
+        loop {
+            if byte != b'"' {
+                return None;
+            }
+            (key, at) = self.key(at, link)?;
+            (byte, at) = self.token(at);
+            holds_containers |= matches!(byte, b'{' | b'[');
+            let value;
+            (value, at) = self.value(byte, at, key)?;
+            self.values.push(value);
+            self.turns.tick(self.py);
+            (byte, at) = self.token(at);
+            match byte {
+                b',' => (byte, at) = self.token(at),
+                b'}' => break,
+                _ => return None,
+            }
+            link = keys::next_to(key);
+        }
+        self.depth -= 1;
+        // SAFETY: as for a list; since `start`, a key and a value were put there in turn.
+        made(unsafe { self.values.dict(start, key, holds_containers, self.py, &mut self.turns) }, at)
+    }
+
+    /// A container is opened.
     #[inline(always)]
-    fn token(&mut self) -> u8 {
-        let Some(&byte) = self.data.get(self.at) else { return 0 };
-        self.at += 1;
-        if byte > b' ' { byte } else { self.token_after(byte) }
-    }
-
-    #[inline]
-    fn token_after(&mut self, byte: u8) -> u8 {
-        if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-            return 0;
-        }
-        if let Some(&byte) = self.data.get(self.at)
-            && byte > b' '
-        {
-            self.at += 1;
-            return byte;
-        }
-        self.at += scan::spaces(&self.data[self.at..]);
-        let Some(&byte) = self.data.get(self.at) else { return 0 };
-        self.at += 1;
-        byte
+    fn deeper(&mut self) -> Option<()> {
+        self.depth += 1;
+        (self.depth <= MAX_DEPTH).then_some(())
     }
 
     /// Reads the rest of a literal.
     #[inline(always)]
-    fn literal(&mut self, rest: &[u8], object: *mut ffi::PyObject) -> Made {
-        if !self.data[self.at..].starts_with(rest) {
-            return Err(Refused::Syntax);
+    fn literal<const N: usize>(&self, at: At, rest: &[u8; N], object: *mut ffi::PyObject) -> Read {
+        if self.rest(at).first_chunk() != Some(rest) {
+            return None;
         }
-        self.at += rest.len();
         // SAFETY: the GIL is held by `self.py`; the constants live as long as the interpreter.
-        Ok(unsafe { ffi::Py_NewRef(object) })
+        made(unsafe { ffi::Py_NewRef(object) }, at.behind(N))
     }
 
-    /// Reads a key and the colon after it, and puts the key with the values; its opening quote is eaten already.
+    /// Reads a key and the colon behind it, and puts the key with the others; its opening quote is read already.
     #[inline(always)]
-    fn key(&mut self, after: After) -> Result<Place, Refused> {
-        let text = &self.data[self.at..];
-        // SAFETY: the GIL is held by `self.py`.
-        let place = if let Some((key, length, place)) = unsafe { keys::guess(text, after) } {
-            self.values.push(key);
-            self.at += length + 1;
-            place
-        } else {
-            self.new_key(after)?
-        };
-        if self.token() == b':' { Ok(place) } else { Err(Refused::Syntax) }
-    }
-
-    fn new_key(&mut self, after: After) -> Result<Place, Refused> {
-        let text = &self.data[self.at..];
-        if let End::Ascii(length @ 1..=keys::LONGEST) = scan::string_end(text) {
-            // SAFETY: the GIL is held by `self.py`; the bytes are ASCII, without escapes, and as many as allowed.
-            let (key, place) = unsafe { keys::find(&text[..length], after) };
-            self.values.push(made(key)?);
-            self.at += length + 1;
-            return Ok(place);
+    fn key(&mut self, at: At, link: *mut *mut Entry) -> Option<(*mut Entry, At)> {
+        // SAFETY: the GIL is held by `self.py`; `link` is in the table of keys.
+        if let Some((object, length, entry)) = unsafe { keys::guess(self.rest(at), link) } {
+            self.values.push_key(object);
+            return Some((entry, at.behind(length)));
         }
-        let key = self.string()?;
-        self.values.push(key);
-        Ok(keys::ROOT)
+        self.new_key(at, link)
     }
 
-    /// Reads a string whose opening quote is eaten already.
+    #[inline(never)]
+    fn new_key(&mut self, at: At, link: *mut *mut Entry) -> Option<(*mut Entry, At)> {
+        let text = self.rest(at);
+        let (entry, at) = if let End::Ascii(length @ 1..=keys::LONGEST) = scan::string_end(text) {
+            // SAFETY: the GIL is held by `self.py`; `link` is in the table of keys; the bytes are ASCII, without
+            // escapes, and as many as allowed.
+            let (object, entry) = unsafe { keys::find(&text[..length], link) };
+            self.values.push_key(NonNull::new(object)?);
+            (entry, at.behind(length + 1))
+        } else {
+            let (object, at) = self.string(at)?;
+            self.values.push_key(object);
+            (keys::root(), at)
+        };
+        let (colon, at) = self.token(at);
+        (colon == b':').then_some((entry, at))
+    }
+
+    /// Reads a string whose opening quote is read already.
     #[inline(always)]
-    fn string(&mut self) -> Made {
-        let text = &self.data[self.at..];
+    fn string(&mut self, at: At) -> Read {
+        let text = self.rest(at);
         match scan::string_end(text) {
-            End::Ascii(length) => {
-                self.at += length + 1;
-                // SAFETY: the GIL is held by `self.py`; the bytes are ASCII.
-                made(unsafe { object::ascii(&text[..length]) })
-            }
+            // SAFETY: the GIL is held by `self.py`; the bytes are ASCII.
+            End::Ascii(length) => made(unsafe { object::ascii(&text[..length]) }, at.behind(length + 1)),
             End::Wide(length) => {
-                self.at += length + 1;
                 // SAFETY: the GIL is held by `self.py`; the document is valid UTF-8, and a quote and the start of a
                 // string are never inside a character.
-                made(unsafe { object::wide(std::str::from_utf8_unchecked(&text[..length])) })
+                let object = unsafe { object::wide(std::str::from_utf8_unchecked(&text[..length])) };
+                made(object, at.behind(length + 1))
             }
-            End::Other => self.escaped(),
+            End::Other => self.escaped(at),
         }
     }
 
     /// A string with escapes (or without an end).
     #[inline(never)]
-    fn escaped(&mut self) -> Made {
-        self.sonic.read.set_index(self.at);
-        let text = self.sonic.parse_str(&mut self.scratch)?;
+    fn escaped(&mut self, at: At) -> Read {
+        self.sonic.read.set_index(self.document.index(at));
+        let text = self.sonic.parse_str(&mut self.scratch).ok()?;
         // SAFETY: the GIL is held by `self.py`.
         let object = unsafe { if text.is_ascii() { object::ascii(text.as_bytes()) } else { object::wide(&text) } };
-        self.at = self.sonic.offset();
-        made(object)
+        made(object, self.document.start().behind(self.sonic.offset()))
     }
 
     #[inline(always)]
-    fn number(&mut self, first: u8) -> Made {
-        let start = self.at - 1;
-        // Most integers have a few digits; what is not plainly one of them is sonic-rs's.
-        let mut end = self.at;
-        let mut value = i64::from(first.wrapping_sub(b'0'));
-        if first != b'-' && first != b'0' {
-            while end - start < MOST_DIGITS
-                && let Some(digit @ 0..=9) = self.data.get(end).map(|byte| byte.wrapping_sub(b'0'))
-            {
-                value = value * 10 + i64::from(digit);
-                end += 1;
-            }
-            if !matches!(self.data.get(end), Some(b'0'..=b'9' | b'.' | b'e' | b'E')) {
-                self.at = end;
-                // SAFETY: the GIL is held by `self.py`.
-                return made(unsafe { object::signed(value) });
-            }
+    fn number(&mut self, at: At) -> Read {
+        // SAFETY: the document is alive, and a zero stands behind it.
+        match unsafe { number::simple(at, self.document.end()) } {
+            // SAFETY: the GIL is held by `self.py`.
+            Some((Simple::Integer(value), at)) => made(unsafe { object::signed(value) }, at),
+            // SAFETY: the GIL is held by `self.py`.
+            Some((Simple::Float(value), at)) => made(unsafe { object::float(value) }, at),
+            None => self.any_number(at),
         }
-        self.sonic.read.set_index(self.at);
+    }
+
+    #[inline(never)]
+    fn any_number(&mut self, at: At) -> Read {
+        let start = self.document.index(at);
+        let first = self.document.bytes()[start];
+        self.sonic.read.set_index(start + 1);
         let Ok(parsed) = self.sonic.parse_number(first) else {
             return self.odd_number(start, first);
         };
-        self.at = self.sonic.offset();
+        let end = self.sonic.offset();
+        let behind = self.document.start().behind(end);
         let number = Number::from(parsed);
         if let Some(value) = number.as_u64() {
             // SAFETY: the GIL is held by `self.py`.
-            return made(unsafe { object::unsigned(value) });
+            return made(unsafe { object::unsigned(value) }, behind);
         }
         if let Some(value) = number.as_i64() {
             // SAFETY: the GIL is held by `self.py`.
-            return made(unsafe { object::signed(value) });
+            return made(unsafe { object::signed(value) }, behind);
         }
-        let text = &self.data[start..self.at];
+        let text = &self.document.bytes()[start..end];
         if text.len() > MAX_NUMBER || !text.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
             // A whole number beyond 64 bits, or `-0`, which Python reads as the integer 0.
             return self.odd_number(start, first);
         }
-        let Some(value) = number.as_f64() else { return Err(Refused::Syntax) };
+        let value = number.as_f64()?;
         // sonic-rs forgets the sign of zero.
         let value = if first == b'-' { -value.abs() } else { value };
         // SAFETY: the GIL is held by `self.py`.
-        made(unsafe { object::float(value) })
+        made(unsafe { object::float(value) }, behind)
     }
 
     /// A number that Python converts: beyond 64 bits, beyond the range of floats, very long.
     #[cold]
-    fn odd_number(&mut self, start: usize, first: u8) -> Made {
+    fn odd_number(&mut self, start: usize, first: u8) -> Read {
         self.sonic.read.set_index(start + 1);
-        let text = self.sonic.skip_number(first)?;
-        self.at = self.sonic.offset();
+        let text = self.sonic.skip_number(first).ok()?;
         // SAFETY: the GIL is held by `self.py`.
         let value = unsafe { object::number(text) };
         if value.is_null() {
             // Python's own words for it (too many digits) come from the standard library.
             drop(PyErr::take(self.py));
-            return Err(Refused::Syntax);
         }
-        Ok(value)
+        made(value, self.document.start().behind(self.sonic.offset()))
     }
 }

@@ -14,6 +14,7 @@ mod float;
 mod integer;
 mod keys;
 mod loads;
+mod number;
 mod object;
 mod output;
 mod report;
@@ -34,24 +35,19 @@ pub use loads::loads;
 pub fn loads_py<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = data.py();
     if let Ok(bytes) = data.cast_exact::<PyBytes>() {
-        return loads::loads_or_ask(py, bytes.as_bytes(), data);
+        return loads(bytes);
     }
     if let Ok(text) = data.cast::<PyString>() {
-        // A lone surrogate has no UTF-8 form: the standard library takes it as it is.
-        return match text.to_str() {
-            Ok(utf8) => loads::loads_or_ask(py, utf8.as_bytes(), data),
-            Err(_) => loads::ask_python(py, data),
-        };
+        return loads::loads_text(text);
     }
     if data.is_instance_of::<PyBytes>() || data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>()
     {
         // Somebody else may write to the buffer while this thread lets others run: read a copy.
         // SAFETY: the GIL is held (`py`), `data` is alive; the call returns a new object or null with an exception set.
         let copy = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromObject(data.as_ptr()))? };
-        let copy = copy.cast_into::<PyBytes>()?;
-        return loads::loads_or_ask(py, copy.as_bytes(), copy.as_any());
+        return loads(&copy.cast_into::<PyBytes>()?);
     }
-    loads::ask_python(py, data)
+    loads::ask_python(data)
 }
 
 /// Return `obj` as JSON text in UTF-8, without spaces. See `forzium.json`.

@@ -1,30 +1,54 @@
 //! Making Python objects out of what the parser reads.
 
+use std::cell::UnsafeCell;
 use std::ffi::c_long;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::keys::Entry;
 use super::shapes;
 use super::turns::Turns;
 
-/// Owned references to objects that have no container yet; dropped with it.
-pub(super) struct Values(Vec<*mut ffi::PyObject>);
+/// Owned references to objects that have no container yet; dropped with it. Keys are kept apart from values.
+pub(super) struct Values {
+    keys: Vec<*mut ffi::PyObject>,
+    values: Vec<*mut ffi::PyObject>,
+}
+
+/// Where the keys and values of an object begin.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    keys: usize,
+    values: usize,
+}
 
 impl Values {
     pub(super) fn new() -> Self {
-        Self(Vec::with_capacity(64))
+        Self { keys: Vec::with_capacity(64), values: Vec::with_capacity(64) }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Takes over the reference to `object`.
     #[inline(always)]
-    pub(super) fn push(&mut self, object: *mut ffi::PyObject) {
-        self.0.push(object);
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    #[inline(always)]
+    pub(super) fn start(&self) -> Start {
+        Start { keys: self.keys.len(), values: self.values.len() }
+    }
+
+    /// Takes over the reference to a value.
+    #[inline(always)]
+    pub(super) fn push(&mut self, object: NonNull<ffi::PyObject>) {
+        self.values.push(object.as_ptr());
+    }
+
+    /// Takes over the reference to a key.
+    #[inline(always)]
+    pub(super) fn push_key(&mut self, object: NonNull<ffi::PyObject>) {
+        self.keys.push(object.as_ptr());
     }
 
     /// A list of the values from `start` on; null with an exception set when memory ran out.
@@ -32,8 +56,8 @@ impl Values {
     /// # Safety
     /// The GIL is held, and `start <= self.len()`.
     #[inline]
-    pub(super) unsafe fn list(&mut self, start: usize) -> *mut ffi::PyObject {
-        let count = self.0.len() - start;
+    pub(super) unsafe fn list(&mut self, start: usize, _py: Python<'_>, _turns: &mut Turns) -> *mut ffi::PyObject {
+        let count = self.values.len() - start;
         // SAFETY: the GIL is held (contract). The new list has room for `count` items, all null, so that nothing is
         // overwritten without being released; the references move from `self` into it: `set_len` forgets them here.
         // No Python code runs between making the list and filling it.
@@ -41,47 +65,77 @@ impl Values {
             let list = ffi::PyList_New(count as ffi::Py_ssize_t);
             if !list.is_null() && count != 0 {
                 let items = (*list.cast::<ffi::PyListObject>()).ob_item;
-                ptr::copy_nonoverlapping(self.0.as_ptr().add(start), items, count);
-                self.0.set_len(start);
+                ptr::copy_nonoverlapping(self.values.as_ptr().add(start), items, count);
+                self.values.set_len(start);
             }
             list
         }
     }
 
-    /// A dict of the (key, value) pairs from `start` on; null with an exception set when memory ran out.
+    /// A dict of the keys and values from `start` on; null with an exception set when memory ran out. `last` is the
+    /// entry of the last key.
     ///
     /// # Safety
-    /// The GIL is held, `start <= self.len()`, the values from `start` on are pairs whose first is a `str` object.
-    #[inline]
-    pub(super) unsafe fn dict(&mut self, start: usize, py: Python<'_>, turns: &mut Turns) -> *mut ffi::PyObject {
-        // SAFETY: the GIL is held (contract), and the values are owned pairs. Where `copy` made a dict, the references are
-        // its, and forgotten here; else each stays ours until the dict took its own. Hashing and comparing exact `str`
-        // objects runs no Python code.
+    /// The GIL is held; since `start`, as many keys (`str` objects) were put here as values.
+    #[inline(always)]
+    pub(super) unsafe fn dict(
+        &mut self,
+        start: Start,
+        last: *mut Entry,
+        holds_containers: bool,
+        py: Python<'_>,
+        turns: &mut Turns,
+    ) -> *mut ffi::PyObject {
+        // SAFETY: the GIL is held (contract), and the references are ours. Where `copy` made a dict, they are its, and
+        // forgotten here.
         unsafe {
-            let copied = shapes::copy(&self.0[start..]);
-            if !copied.is_null() {
-                self.0.set_len(start);
-                return copied;
+            let (keys, values) = (&self.keys[start.keys..], &self.values[start.values..]);
+            let copied = shapes::copy(keys, values, last, holds_containers);
+            if copied.is_null() {
+                return self.new_dict(start, last, py, turns);
             }
+            self.keys.set_len(start.keys);
+            self.values.set_len(start.values);
+            copied
+        }
+    }
+
+    /// As [`Values::dict`], without a pattern.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(never)]
+    unsafe fn new_dict(
+        &mut self,
+        start: Start,
+        last: *mut Entry,
+        py: Python<'_>,
+        turns: &mut Turns,
+    ) -> *mut ffi::PyObject {
+        // SAFETY: the GIL is held (contract), and the references are ours until the dict took its own. Hashing and
+        // comparing exact `str` objects runs no Python code; where others have their turn, they do not know the dict.
+        unsafe {
             let dict = ffi::PyDict_New();
             if dict.is_null() {
                 return dict;
             }
-            for pair in self.0[start..].chunks_exact(2) {
+            let count = self.keys.len() - start.keys;
+            for at in 0..count {
                 turns.tick(py);
-                if ffi::PyDict_SetItem(dict, pair[0], pair[1]) != 0 {
+                if ffi::PyDict_SetItem(dict, self.keys[start.keys + at], self.values[start.values + at]) != 0 {
                     ffi::Py_DECREF(dict);
                     return ptr::null_mut();
                 }
             }
-            let end = self.0.len();
-            if ffi::PyDict_Size(dict) as usize * 2 == end - start {
-                shapes::remember(&self.0[start..]);
+            if ffi::PyDict_Size(dict) as usize == count {
+                shapes::remember(&self.keys[start.keys..], last);
             }
-            for at in start..end {
-                ffi::Py_DECREF(self.0[at]);
+            for at in 0..count {
+                ffi::Py_DECREF(self.keys[start.keys + at]);
+                ffi::Py_DECREF(self.values[start.values + at]);
             }
-            self.0.set_len(start);
+            self.keys.set_len(start.keys);
+            self.values.set_len(start.values);
             dict
         }
     }
@@ -89,7 +143,7 @@ impl Values {
 
 impl Drop for Values {
     fn drop(&mut self) {
-        for &object in &self.0 {
+        for &object in self.keys.iter().chain(&self.values) {
             // SAFETY: `Values` lives only inside `loads`, which holds the GIL; each reference is owned by `self`.
             unsafe { ffi::Py_DECREF(object) };
         }
@@ -107,8 +161,7 @@ pub(super) unsafe fn ascii(text: &[u8]) -> *mut ffi::PyObject {
     // characters has `length` bytes of room after its head, and a zero behind them that `PyUnicode_New` wrote.
     unsafe {
         if length < 2 {
-            // The empty string and single characters are shared.
-            return ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), length as ffi::Py_ssize_t);
+            return short(text);
         }
         let object = ffi::PyUnicode_New(length as ffi::Py_ssize_t, 127);
         if !object.is_null() {
@@ -118,6 +171,35 @@ pub(super) unsafe fn ascii(text: &[u8]) -> *mut ffi::PyObject {
         object
     }
 }
+
+/// The `str` of one character or none, which CPython shares; null with an exception set when that failed.
+///
+/// # Safety
+/// The GIL is held; `text` is ASCII, one byte at most.
+#[inline(always)]
+unsafe fn short(text: &[u8]) -> *mut ffi::PyObject {
+    let place = text.first().map_or(NONE, |&byte| usize::from(byte)).min(NONE);
+    // SAFETY: the GIL is held (contract), so nobody else touches the table, whose references are its own. Pointer and
+    // length describe `text`.
+    unsafe {
+        let kept = SHORT.0.get().cast::<*mut ffi::PyObject>().add(place);
+        if (*kept).is_null() {
+            *kept = ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t);
+        }
+        ffi::Py_XNewRef(*kept)
+    }
+}
+
+/// The place of the empty string, behind those of the ASCII characters.
+const NONE: usize = 128;
+
+/// Owned references to the strings of one character, and none; null until they were needed.
+struct Short(UnsafeCell<[*mut ffi::PyObject; NONE + 1]>);
+
+// SAFETY: the table is touched only by `short`, whose contract is to hold the GIL.
+unsafe impl Sync for Short {}
+
+static SHORT: Short = Short(UnsafeCell::new([ptr::null_mut(); NONE + 1]));
 
 /// A new `str` of text that is not ASCII; null with an exception set when memory ran out.
 ///

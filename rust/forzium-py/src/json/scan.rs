@@ -1,4 +1,120 @@
-//! Looking ahead in a document, 16 bytes at a time.
+//! The document, and looking ahead in it, 16 bytes at a time.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+/// Bytes, and a zero behind them: where they end is noticed without asking at each of them.
+#[derive(Clone, Copy)]
+pub(super) struct Document<'a> {
+    start: At,
+    /// The place of the zero.
+    end: At,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+/// A place in a document, at the zero behind it at most.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct At(NonNull<u8>);
+
+impl At {
+    /// The byte at this place.
+    ///
+    /// # Safety
+    /// The document is alive, and the place is in it.
+    #[inline(always)]
+    pub(super) unsafe fn read(self) -> u8 {
+        // SAFETY: as the contract says.
+        unsafe { self.0.read() }
+    }
+
+    /// The byte at this place, and the seven behind.
+    ///
+    /// # Safety
+    /// The document is alive, and has as many bytes.
+    #[inline(always)]
+    pub(super) unsafe fn read_eight(self) -> [u8; 8] {
+        // SAFETY: as the contract says; an array of bytes has no alignment.
+        unsafe { self.0.cast().read() }
+    }
+
+    /// How many bytes `before` is before this place.
+    #[inline(always)]
+    pub(super) fn since(self, before: Self) -> usize {
+        self.0.addr().get().wrapping_sub(before.0.addr().get())
+    }
+
+    /// The place `count` bytes further.
+    #[inline(always)]
+    pub(super) const fn behind(self, count: usize) -> Self {
+        // Nothing is read here; a place that is used is inside an allocation, and not null.
+        // SAFETY: as above.
+        Self(unsafe { NonNull::new_unchecked(self.0.as_ptr().wrapping_add(count)) })
+    }
+
+    /// The place `count` bytes before.
+    #[inline(always)]
+    pub(super) const fn before(self, count: usize) -> Self {
+        // SAFETY: as in `behind`.
+        Self(unsafe { NonNull::new_unchecked(self.0.as_ptr().wrapping_sub(count)) })
+    }
+}
+
+impl From<&u8> for At {
+    fn from(byte: &u8) -> Self {
+        Self(NonNull::from(byte))
+    }
+}
+
+impl<'a> Document<'a> {
+    /// What `bytes` hold: CPython puts a zero behind them.
+    pub(super) fn of_bytes(bytes: &'a Bound<'_, PyBytes>) -> Self {
+        Self::new(bytes.as_bytes())
+    }
+
+    /// The UTF-8 form of `text`, if it has one: CPython puts a zero behind it.
+    pub(super) fn of_text(text: &'a Bound<'_, PyString>) -> Option<Self> {
+        Some(Self::new(text.to_str().ok()?.as_bytes()))
+    }
+
+    /// `bytes` must have a zero behind them.
+    fn new(bytes: &'a [u8]) -> Self {
+        let start = At(NonNull::from(bytes).cast());
+        Self { start, end: start.behind(bytes.len()), bytes: PhantomData }
+    }
+
+    pub(super) const fn start(&self) -> At {
+        self.start
+    }
+
+    /// Where the zero stands.
+    #[inline(always)]
+    pub(super) const fn end(&self) -> At {
+        self.end
+    }
+
+    /// How many bytes are before `at`.
+    pub(super) fn index(&self, at: At) -> usize {
+        at.since(self.start)
+    }
+
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        // SAFETY: it starts at its start.
+        unsafe { self.from(self.start) }
+    }
+
+    /// The bytes from `at` on.
+    ///
+    /// # Safety
+    /// `at` is a place of this document, at the zero behind it at most.
+    #[inline(always)]
+    pub(super) unsafe fn from(&self, at: At) -> &'a [u8] {
+        // SAFETY: the document lives as long as `'a`, and from a place in it to its end are so many bytes.
+        unsafe { std::slice::from_raw_parts(at.0.as_ptr(), self.end.0.offset_from_unsigned(at.0)) }
+    }
+}
 
 /// Where a string that was just entered ends, and whether it is plain ASCII.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
