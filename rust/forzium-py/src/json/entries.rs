@@ -328,7 +328,9 @@ impl Family {
     /// The GIL is held, now and until it is dropped.
     pub(super) unsafe fn new() -> Self {
         // SAFETY: the GIL is held (contract); `type("Row", (), {})` with the types that the format makes.
-        unsafe { Self(ffi::PyObject_CallFunction((&raw mut ffi::PyType_Type).cast(), c"s(){}".as_ptr(), c"Row".as_ptr())) }
+        unsafe {
+            Self(ffi::PyObject_CallFunction((&raw mut ffi::PyType_Type).cast(), c"s(){}".as_ptr(), c"Row".as_ptr()))
+        }
     }
 
     /// The empty dict of a new instance, which is gone already; null with an exception set when that failed.

@@ -124,7 +124,7 @@ pub(super) unsafe fn write(to: *mut u8, value: i64) -> usize {
 /// # Safety
 /// `to` has room for the digits of `value`.
 #[inline(always)]
-unsafe fn unsigned(to: *mut u8, value: u64) -> usize {
+pub(super) unsafe fn unsigned(to: *mut u8, value: u64) -> usize {
     // SAFETY: each branch writes the digits of `value` and no more.
     unsafe {
         if value < 10_000 {

@@ -8,16 +8,11 @@
 
 mod dumps;
 mod entries;
-mod escape;
-mod failed;
-mod float;
 mod integer;
 mod keys;
 mod loads;
 mod number;
 mod object;
-mod output;
-mod report;
 mod scan;
 mod shapes;
 mod turns;

@@ -210,7 +210,7 @@ fn stops(block: &[u8; BLOCK]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::quoted;
-    use crate::json::output::Output;
+    use crate::json::dumps::output::Output;
 
     fn ours(text: &str) -> Vec<u8> {
         let mut written = Vec::new();

@@ -1,8 +1,12 @@
 //! What `dumps` says when it cannot write a value: Python's types of errors, with the path to the value.
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUnicodeEncodeError, PyValueError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+
+use super::Writing;
+use super::failed::Failed;
 
 /// Bytes after which a path is cut: nesting can be deep, and a message is for reading.
 const LONGEST_PATH: usize = 1000;
@@ -75,8 +79,80 @@ impl Report {
     }
 }
 
+impl<'py> Writing<'_, '_, 'py> {
+    /// Begins a report.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn wrong(&mut self, wrong: Wrong) -> Failed {
+        self.report = Some(Report { wrong, steps: Vec::new() });
+        Failed
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn at_index(&mut self, index: ffi::Py_ssize_t, failed: Failed) -> Failed {
+        if let Some(report) = &mut self.report {
+            report.steps.push(format!("[{index}]"));
+        }
+        failed
+    }
+
+    /// # Safety
+    /// `dict` is a live dict, entered at `depth`.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn at_entry(
+        &mut self,
+        dict: *mut ffi::PyObject,
+        depth: usize,
+        wanted: ffi::Py_ssize_t,
+        failed: Failed,
+    ) -> Failed {
+        if self.report.is_none() {
+            return failed;
+        }
+        self.hold(depth + 1);
+        let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: the dict is alive (contract); a reference is taken to the borrowed key before anything else can run.
+        let key = unsafe {
+            loop {
+                if ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) == 0 {
+                    break None;
+                }
+                if position >= wanted {
+                    break Some(Bound::from_borrowed_ptr(self.py, key));
+                }
+            }
+        };
+        self.at_key(key.as_ref(), failed)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn at_key(&mut self, key: Option<&Bound<'py, PyAny>>, failed: Failed) -> Failed {
+        if let Some(report) = &mut self.report {
+            // A key that cannot be one is named by its type; the path is that of its dict.
+            if !(report.steps.is_empty() && matches!(report.wrong, Wrong::Key(_))) {
+                report.steps.push(key.map_or_else(|| String::from("[?]"), step));
+            } else {
+                report.steps.push(String::new());
+            }
+        }
+        failed
+    }
+
+    /// Turns a report into the exception it is about.
+    #[cold]
+    pub(super) fn explained(&mut self, failed: Failed) -> Failed {
+        match self.report.take() {
+            Some(report) => Failed::with(self.py, report.into_error(self.py)),
+            None => failed,
+        }
+    }
+}
+
 /// A key as a step of a path: `.name` or `['any other']`.
-pub(super) fn step(key: &Bound<'_, PyAny>) -> String {
+fn step(key: &Bound<'_, PyAny>) -> String {
     if let Ok(text) = key.cast_exact::<PyString>() {
         let text = text.to_string_lossy();
         let plain = text.chars().all(|c| c.is_alphanumeric() || c == '_');

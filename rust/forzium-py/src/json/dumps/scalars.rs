@@ -1,0 +1,133 @@
+//! Writing strings, numbers and keys.
+
+use std::ffi::c_int;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyString};
+
+use super::super::integer;
+use super::failed::OrFailed;
+use super::output::{Cursor, Written};
+use super::report::Wrong;
+use super::{Writing, escape, float};
+
+impl<'py> Writing<'_, '_, 'py> {
+    /// # Safety
+    /// `object` is a live `str`.
+    #[inline(always)]
+    pub(super) unsafe fn string(&mut self, cursor: Cursor, object: *mut ffi::PyObject, after: u8) -> Written {
+        // SAFETY: `object` is a live `str` (contract); its characters or its UTF-8 form live as long as it does, nobody
+        // else runs before they are copied, and both are valid UTF-8.
+        unsafe {
+            let mut length: ffi::Py_ssize_t = 0;
+            let data = if ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
+                length = ffi::PyUnicode_GET_LENGTH(object);
+                object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>().cast_const()
+            } else {
+                let data = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length).cast::<u8>();
+                if data.is_null() {
+                    let error = PyErr::fetch(self.py);
+                    return Err(self.wrong(Wrong::Surrogate(error)));
+                }
+                data
+            };
+            let text = std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, length as usize));
+            escape::quoted(&mut self.output, cursor, text, after)
+        }
+    }
+
+    /// # Safety
+    /// `object` is a live `int`.
+    #[inline(always)]
+    pub(super) unsafe fn integer(&mut self, cursor: Cursor, object: *mut ffi::PyObject, after: u8) -> Written {
+        // SAFETY: `object` is a live `int` (contract).
+        let value = match unsafe { integer::small(object) } {
+            Some(value) => value,
+            None => {
+                let mut overflow: c_int = 0;
+                // SAFETY: as above.
+                let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(object, &raw mut overflow) };
+                if overflow != 0 {
+                    // SAFETY: as above.
+                    return unsafe { self.big_integer(cursor, object, after) };
+                }
+                value
+            }
+        };
+        let cursor = self.output.reserve(cursor, integer::LONGEST + 1)?;
+        // SAFETY: `reserve` made room for the digits and the byte after them.
+        unsafe {
+            let cursor = cursor.add(integer::write(cursor.as_ptr(), value));
+            cursor.write(after);
+            Ok(cursor.add(1))
+        }
+    }
+
+    /// Any integer, as `int.__repr__` writes it, whatever a subclass thinks of that.
+    ///
+    /// # Safety
+    /// `object` is a live `int`.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn big_integer(&mut self, cursor: Cursor, object: *mut ffi::PyObject, after: u8) -> Written {
+        // SAFETY: `object` is a live `int` (contract); the call returns a new `str`, or null with an exception set.
+        let text = unsafe { Bound::from_owned_ptr_or_err(self.py, ffi::PyNumber_ToBase(object, 10)) };
+        let text = text.and_then(|text| Ok(text.cast_into::<PyString>()?)).or_failed(self.py)?;
+        let cursor = self.output.extend(cursor, text.to_str().or_failed(self.py)?.as_bytes())?;
+        self.output.constant(cursor, &[after])
+    }
+
+    #[inline(always)]
+    pub(super) fn float(&mut self, cursor: Cursor, value: f64, after: u8) -> Written {
+        if !value.is_finite() {
+            return Err(self.wrong(Wrong::NotFinite(value)));
+        }
+        let cursor = self.output.reserve(cursor, float::ROOM)?;
+        // SAFETY: `reserve` made room for the digits and the byte after them; `value` is finite.
+        unsafe {
+            let cursor = cursor.add(float::write(cursor.as_ptr(), value));
+            cursor.write(after);
+            Ok(cursor.add(1))
+        }
+    }
+
+    /// Writes a key that is no exact `str`, and the colon after it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn key(&mut self, cursor: Cursor, key: &Bound<'py, PyAny>) -> Written {
+        let raw = key.as_ptr();
+        // SAFETY: `key` is held by the reference; the branches are guarded by the matching type checks.
+        unsafe {
+            if ffi::PyUnicode_Check(raw) != 0 {
+                return self.string(cursor, raw, b':');
+            }
+            let cursor = self.output.constant(cursor, b"\"")?;
+            let cursor = if ffi::PyFloat_Check(raw) != 0 {
+                self.float_key(cursor, ffi::PyFloat_AS_DOUBLE(raw))?
+            } else if raw == ffi::Py_True() {
+                self.output.constant(cursor, b"true\"")?
+            } else if raw == ffi::Py_False() {
+                self.output.constant(cursor, b"false\"")?
+            } else if raw == ffi::Py_None() {
+                self.output.constant(cursor, b"null\"")?
+            } else if ffi::PyLong_Check(raw) != 0 {
+                self.integer(cursor, raw, b'"')?
+            } else {
+                let name = key.get_type().name().or_failed(self.py)?.to_string_lossy().into_owned();
+                return Err(self.wrong(Wrong::Key(name)));
+            };
+            self.output.constant(cursor, b":")
+        }
+    }
+
+    /// A float as a key, and the quote after it. A key is a string, so its spelling is its value: it is Python's.
+    pub(super) fn float_key(&mut self, cursor: Cursor, value: f64) -> Written {
+        if !value.is_finite() {
+            return Err(self.wrong(Wrong::NotFinite(value)));
+        }
+        let text = PyFloat::new(self.py, value).repr().or_failed(self.py)?;
+        let cursor = self.output.extend(cursor, text.to_str().or_failed(self.py)?.as_bytes())?;
+        self.output.constant(cursor, b"\"")
+    }
+}
