@@ -198,7 +198,7 @@ impl<'de> Reading<'_, 'de> {
         self.depth -= 1;
         // SAFETY: the GIL is held by `self.py`; `start` was the number of values when the list was opened, and values
         // below an open container are never taken.
-        made(unsafe { self.values.list(start, self.py, &mut self.turns) }, at)
+        made(unsafe { self.values.list(start) }, at)
     }
 
     #[inline(never)]
@@ -293,7 +293,9 @@ impl<'de> Reading<'_, 'de> {
             End::Wide(length) => {
                 // SAFETY: the GIL is held by `self.py`; the document is valid UTF-8, and a quote and the start of a
                 // string are never inside a character.
-                let object = unsafe { object::wide(std::str::from_utf8_unchecked(&text[..length])) };
+                let text = unsafe { std::str::from_utf8_unchecked(&text[..length]) };
+                // SAFETY: the GIL is held by `self.py`.
+                let object = unsafe { object::wide(text, self.py, &mut self.turns) };
                 made(object, at.behind(length + 1))
             }
             End::Other => self.escaped(at),
@@ -304,9 +306,17 @@ impl<'de> Reading<'_, 'de> {
     #[inline(never)]
     fn escaped(&mut self, at: At) -> Read {
         self.sonic.read.set_index(self.document.index(at));
-        let text = self.sonic.parse_str(&mut self.scratch).ok()?;
+        let long = scan::is_long(self.rest(at));
+        let (sonic, scratch) = (&mut self.sonic, &mut self.scratch);
+        let text = if long {
+            self.turns.away(self.py, || sonic.parse_str(scratch)).ok()?
+        } else {
+            sonic.parse_str(scratch).ok()?
+        };
         // SAFETY: the GIL is held by `self.py`.
-        let object = unsafe { if text.is_ascii() { object::ascii(text.as_bytes()) } else { object::wide(&text) } };
+        let object = unsafe {
+            if text.is_ascii() { object::ascii(text.as_bytes()) } else { object::wide(&text, self.py, &mut self.turns) }
+        };
         made(object, self.document.start().behind(self.sonic.offset()))
     }
 

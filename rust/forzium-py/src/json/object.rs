@@ -1,7 +1,7 @@
 //! Making Python objects out of what the parser reads.
 
 use std::cell::UnsafeCell;
-use std::ffi::c_long;
+use std::ffi::{c_long, c_void};
 use std::ptr::{self, NonNull};
 
 use pyo3::ffi;
@@ -56,7 +56,7 @@ impl Values {
     /// # Safety
     /// The GIL is held, and `start <= self.len()`.
     #[inline]
-    pub(super) unsafe fn list(&mut self, start: usize, _py: Python<'_>, _turns: &mut Turns) -> *mut ffi::PyObject {
+    pub(super) unsafe fn list(&mut self, start: usize) -> *mut ffi::PyObject {
         let count = self.values.len() - start;
         // SAFETY: the GIL is held (contract). The new list has room for `count` items, all null, so that nothing is
         // overwritten without being released; the references move from `self` into it: `set_len` forgets them here.
@@ -112,40 +112,49 @@ impl Values {
         py: Python<'_>,
         turns: &mut Turns,
     ) -> *mut ffi::PyObject {
-        // SAFETY: the GIL is held (contract), and the references are ours until the dict took its own. Hashing and
-        // comparing exact `str` objects runs no Python code; where others have their turn, they do not know the dict.
+        let count = self.keys.len() - start.keys;
+        // SAFETY: the GIL is held (contract), and the references are ours; each is given back where the dict took its
+        // own, and null stands in its place. Hashing and comparing exact `str` objects runs no Python code; where others
+        // have their turn, they do not know the dict.
         unsafe {
             let dict = ffi::PyDict_New();
             if dict.is_null() {
                 return dict;
             }
-            let count = self.keys.len() - start.keys;
             for at in 0..count {
-                turns.tick(py);
                 if ffi::PyDict_SetItem(dict, self.keys[start.keys + at], self.values[start.values + at]) != 0 {
                     ffi::Py_DECREF(dict);
                     return ptr::null_mut();
+                }
+                if count > LARGE {
+                    turns.tick(py);
                 }
             }
             if ffi::PyDict_Size(dict) as usize == count {
                 shapes::remember(&self.keys[start.keys..], last);
             }
             for at in 0..count {
-                ffi::Py_DECREF(self.keys[start.keys + at]);
-                ffi::Py_DECREF(self.values[start.values + at]);
+                ffi::Py_DECREF(std::mem::replace(&mut self.keys[start.keys + at], ptr::null_mut()));
+                ffi::Py_DECREF(std::mem::replace(&mut self.values[start.values + at], ptr::null_mut()));
+                if count > LARGE {
+                    turns.tick(py);
+                }
             }
-            self.keys.set_len(start.keys);
-            self.values.set_len(start.values);
+            self.keys.truncate(start.keys);
+            self.values.truncate(start.values);
             dict
         }
     }
 }
 
+/// Keys from which on a dict takes a while to be filled.
+const LARGE: usize = 10_000;
+
 impl Drop for Values {
     fn drop(&mut self) {
         for &object in self.keys.iter().chain(&self.values) {
-            // SAFETY: `Values` lives only inside `loads`, which holds the GIL; each reference is owned by `self`.
-            unsafe { ffi::Py_DECREF(object) };
+            // SAFETY: `Values` lives only inside `loads`, which holds the GIL; each is null or a reference of `self`.
+            unsafe { ffi::Py_XDECREF(object) };
         }
     }
 }
@@ -205,7 +214,7 @@ static SHORT: Short = Short(UnsafeCell::new([ptr::null_mut(); NONE + 1]));
 ///
 /// # Safety
 /// The GIL is held, and `text` is not ASCII.
-pub(super) unsafe fn wide(text: &str) -> *mut ffi::PyObject {
+pub(super) unsafe fn wide(text: &str, py: Python<'_>, turns: &mut Turns) -> *mut ffi::PyObject {
     let highest = text.bytes().max().unwrap_or(0);
     let count = text.chars().count();
     if count < 2 {
@@ -220,19 +229,46 @@ pub(super) unsafe fn wide(text: &str) -> *mut ffi::PyObject {
         _ => 0x10_FFFF,
     };
     // SAFETY: the GIL is held (contract). A new string has room for `count` characters of 1, 2 or 4 bytes, by the largest
-    // that was announced, which is the smallest size that holds all of them, as Python demands; nobody else has seen it.
+    // that was announced, which is the smallest size that holds all of them, as Python demands; nobody else has seen it,
+    // so that it can be filled while others run.
     unsafe {
         let object = ffi::PyUnicode_New(count as ffi::Py_ssize_t, largest);
         if object.is_null() {
             return object;
         }
-        let data = ffi::PyUnicode_DATA(object);
-        match largest {
-            0xFF => fill(data.cast::<u8>(), text, |character| character as u8),
-            0xFFFF => fill(data.cast::<u16>(), text, |character| character as u16),
-            _ => fill(data.cast::<u32>(), text, |character| character),
+        let room = Room(ffi::PyUnicode_DATA(object));
+        if text.len() > LONG {
+            turns.away(py, move || room.fill(text, largest));
+        } else {
+            room.fill(text, largest);
         }
         object
+    }
+}
+
+/// Bytes of text from which on others run while it is copied.
+const LONG: usize = 1 << 20;
+
+/// The characters of a new string.
+struct Room(*mut c_void);
+
+// SAFETY: nobody else knows the string whose characters these are.
+unsafe impl Send for Room {}
+
+impl Room {
+    /// Writes the characters of `text`, each as wide as `largest` needs.
+    ///
+    /// # Safety
+    /// There is room for all of them.
+    unsafe fn fill(self, text: &str, largest: u32) {
+        // SAFETY: there is room for each character (contract).
+        unsafe {
+            match largest {
+                0xFF => each(self.0.cast::<u8>(), text, |character| character as u8),
+                0xFFFF => each(self.0.cast::<u16>(), text, |character| character as u16),
+                _ => each(self.0.cast::<u32>(), text, |character| character),
+            }
+        }
     }
 }
 
@@ -241,7 +277,7 @@ pub(super) unsafe fn wide(text: &str) -> *mut ffi::PyObject {
 /// # Safety
 /// `to` has room for all of them.
 #[inline(always)]
-unsafe fn fill<T>(to: *mut T, text: &str, narrow: impl Fn(u32) -> T) {
+unsafe fn each<T>(to: *mut T, text: &str, narrow: impl Fn(u32) -> T) {
     for (index, character) in text.chars().enumerate() {
         // SAFETY: there is room for each character (contract).
         unsafe { to.add(index).write(narrow(u32::from(character))) };

@@ -116,6 +116,22 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Bytes of a string from which on it is long.
+const LONG: usize = 1 << 20;
+
+/// Whether the string whose first byte is `text[0]` is so long that others should run while it is read.
+pub(super) fn is_long(text: &[u8]) -> bool {
+    let Some(start) = text.get(..LONG) else { return false };
+    let mut at = 0;
+    while let Some(next) = start.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        if start[at + next] == b'"' {
+            return false;
+        }
+        at += next + 2;
+    }
+    true
+}
+
 /// Where a string that was just entered ends, and whether it is plain ASCII.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum End {
@@ -239,7 +255,7 @@ fn other_bits(chunk: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{End, spaces, string_end};
+    use super::{End, LONG, is_long, spaces, string_end};
 
     /// The same rule, one byte at a time.
     fn slowly(text: &[u8]) -> End {
@@ -264,6 +280,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_string_is_long_if_its_quote_is_far() {
+        let long = [vec![b'x'; LONG], b"\"".to_vec()].concat();
+        assert!(is_long(&long));
+        assert!(is_long(&b"\\\"".repeat(LONG)));
+        assert!(!is_long(&long[1..]));
+        assert!(!is_long(&[b"\\\"\"".to_vec(), long].concat()));
+        assert!(!is_long(b"x\""));
     }
 
     #[test]

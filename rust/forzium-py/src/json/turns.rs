@@ -25,10 +25,17 @@ const VALUES_A_LOOK: u32 = 512;
 /// it is handed over.
 const SLICE: Duration = Duration::from_millis(6);
 
+/// How soon it is tried again when nobody took the GIL: the one who waits may be late to ask.
+const AGAIN: Duration = Duration::from_millis(1);
+
+/// A turn that took less than this was nobody's.
+const NOBODY: Duration = Duration::from_micros(20);
+
 /// Counts values and knows when others had their last turn.
 pub(super) struct Turns {
     left: u32,
-    since: Option<Instant>,
+    /// When it is time for others; not known before the first look.
+    until: Option<Instant>,
     /// Whether the collector is to be kept away while this thread works.
     reads: bool,
     /// Whether it was switched off here.
@@ -37,11 +44,11 @@ pub(super) struct Turns {
 
 impl Turns {
     pub(super) const fn reading() -> Self {
-        Self { left: VALUES_A_LOOK, since: None, reads: true, off: false }
+        Self { left: VALUES_A_LOOK, until: None, reads: true, off: false }
     }
 
     pub(super) const fn writing() -> Self {
-        Self { left: VALUES_A_LOOK, since: None, reads: false, off: false }
+        Self { left: VALUES_A_LOOK, until: None, reads: false, off: false }
     }
 
     /// Counts one value; now and then lets other threads run.
@@ -68,18 +75,30 @@ impl Turns {
     #[inline(never)]
     pub(super) fn look(&mut self, py: Python<'_>) -> bool {
         self.left = VALUES_A_LOOK;
-        match self.since {
-            Some(since) if since.elapsed() < SLICE => return false,
-            Some(_) => {
-                self.collector_on();
-                py.detach(|| ());
-            }
-            None => {}
+        let now = Instant::now();
+        let Some(until) = self.until else {
+            self.collector_off();
+            self.until = Some(now + SLICE);
+            return false;
+        };
+        if now < until {
+            return false;
         }
-        let turn = self.since.is_some();
+        self.collector_on();
+        py.detach(|| ());
         self.collector_off();
-        self.since = Some(Instant::now());
-        turn
+        let back = Instant::now();
+        self.until = Some(back + if back - now < NOBODY { AGAIN } else { SLICE });
+        true
+    }
+
+    /// Does long work that needs no Python while others run.
+    pub(super) fn away<T: Send>(&mut self, py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+        self.collector_on();
+        let done = py.detach(work);
+        self.collector_off();
+        self.until = Some(Instant::now() + SLICE);
+        done
     }
 
     fn collector_off(&mut self) {

@@ -47,7 +47,7 @@ impl<'py> Writing<'_, '_, 'py> {
                         }
                         some = true;
                     }
-                    match self.string(cursor, key, b':') {
+                    match self.string(cursor, key, b':', depth + 1) {
                         Ok(cursor) => self.value::<PLAIN>(cursor, value, depth + 1),
                         Err(failed) => Err(failed),
                     }
@@ -87,7 +87,7 @@ impl<'py> Writing<'_, '_, 'py> {
         value: &Bound<'py, PyAny>,
         depth: usize,
     ) -> Written {
-        let cursor = self.key(cursor, key)?;
+        let cursor = self.key(cursor, key, depth + 1)?;
         // SAFETY: the value is held by the reference.
         unsafe { self.value::<PLAIN>(cursor, value.as_ptr(), depth + 1) }
     }

@@ -123,39 +123,59 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, length: usize) -> usize {
     }
 }
 
-/// The rest of a string, from a byte that has to be escaped on.
+/// The rest of a string, from a byte that has to be escaped on, and its end.
 #[inline(never)]
-fn escaped(output: &mut Output<'_>, mut cursor: Cursor, mut rest: &[u8], after: u8) -> Written {
-    while let Some((&byte, tail)) = rest.split_first() {
-        // The escape, the rest if nothing in it is escaped, and the end.
-        cursor = output.reserve(cursor, 6 + rest.len() + 2)?;
-        // SAFETY: `reserve` made room for 6 bytes of escape (of 8 that are written, two fall into the slack), the rest
-        // and a block beyond it.
-        unsafe {
-            if has_escape(byte) {
-                let (text, count) = escape(byte);
-                cursor.cast::<[u8; 8]>().write(text);
-                cursor = cursor.add(count);
-            } else {
-                cursor.write(byte);
-                cursor = cursor.add(1);
-            }
-            let copied = copy(tail.as_ptr(), cursor.as_ptr(), tail.len());
-            cursor = cursor.add(copied);
-            rest = &tail[copied..];
-        }
-    }
+fn escaped(output: &mut Output<'_>, cursor: Cursor, rest: &[u8], after: u8) -> Written {
+    let cursor = piece(output, cursor, rest)?;
     output.constant(cursor, &[b'"', after])
 }
 
-#[inline(always)]
+/// A part of a string, without quotes.
+pub(super) fn piece(output: &mut Output<'_>, mut cursor: Cursor, text: &[u8]) -> Written {
+    for part in text.chunks(PART) {
+        cursor = output.reserve(cursor, LONGEST * part.len())?;
+        let mut rest = part;
+        loop {
+            // SAFETY: `reserve` made room for as many escapes as there are bytes, and `SLACK` (two blocks) more, of which
+            // `copy` may use one; of the 8 bytes that are written for an escape two fall into it.
+            unsafe {
+                let copied = copy(rest.as_ptr(), cursor.as_ptr(), rest.len());
+                cursor = cursor.add(copied);
+                let Some((&byte, tail)) = rest[copied..].split_first() else { break };
+                let (text, count) = ESCAPES[usize::from(byte)];
+                cursor.cast::<[u8; 8]>().write(text);
+                cursor = cursor.add(usize::from(count));
+                rest = tail;
+            }
+        }
+    }
+    Ok(cursor)
+}
+
+/// Bytes for which room is made at once.
+const PART: usize = 512;
+
+/// Bytes of the longest escape.
+const LONGEST: usize = 6;
+
 const fn has_escape(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | 0..0x20)
 }
 
-/// The escape of a byte that has one, and its length.
-#[inline(always)]
-const fn escape(byte: u8) -> ([u8; 8], usize) {
+/// The escapes of the bytes that have one, and their lengths.
+static ESCAPES: [([u8; 8], u8); 256] = {
+    let mut all = [([0; 8], 0); 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        if has_escape(byte as u8) {
+            all[byte] = escape(byte as u8);
+        }
+        byte += 1;
+    }
+    all
+};
+
+const fn escape(byte: u8) -> ([u8; 8], u8) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let short = match byte {
         b'"' | b'\\' => byte,

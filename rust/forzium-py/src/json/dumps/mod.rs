@@ -199,7 +199,7 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
         unsafe {
             let class = ffi::Py_TYPE(object);
             if class == &raw mut ffi::PyUnicode_Type {
-                self.string(cursor, object, b',')
+                self.string(cursor, object, b',', depth)
             } else if class == &raw mut ffi::PyLong_Type {
                 self.integer(cursor, object, b',')
             } else if class == &raw mut ffi::PyFloat_Type {

@@ -78,7 +78,7 @@ impl<'py> Writing<'_, '_, 'py> {
                 return self.replaced(cursor, object, &encoded, depth);
             }
             if ffi::PyUnicode_Check(raw) != 0 {
-                self.string(cursor, raw, b',')
+                self.string(cursor, raw, b',', depth)
             } else if ffi::PyLong_Check(raw) != 0 {
                 self.big_integer(cursor, raw, b',')
             } else if ffi::PyFloat_Check(raw) != 0 {

@@ -12,11 +12,20 @@ use super::output::{Cursor, Written};
 use super::report::Wrong;
 use super::{Writing, escape, float};
 
+/// Bytes of a string from which on it is written in pieces, and of a piece.
+const LONG: usize = 1 << 18;
+
 impl<'py> Writing<'_, '_, 'py> {
     /// # Safety
     /// `object` is a live `str`.
     #[inline(always)]
-    pub(super) unsafe fn string(&mut self, cursor: Cursor, object: *mut ffi::PyObject, after: u8) -> Written {
+    pub(super) unsafe fn string(
+        &mut self,
+        cursor: Cursor,
+        object: *mut ffi::PyObject,
+        after: u8,
+        depth: usize,
+    ) -> Written {
         // SAFETY: `object` is a live `str` (contract); its characters or its UTF-8 form live as long as it does, nobody
         // else runs before they are copied, and both are valid UTF-8.
         unsafe {
@@ -33,8 +42,30 @@ impl<'py> Writing<'_, '_, 'py> {
                 data
             };
             let text = std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, length as usize));
+            if text.len() > LONG {
+                return self.long_string(cursor, &Bound::from_borrowed_ptr(self.py, object), text, after, depth);
+            }
             escape::quoted(&mut self.output, cursor, text, after)
         }
+    }
+
+    /// Writes a string in pieces, between which others may run. `text` is that of the object, which is held meanwhile.
+    #[cold]
+    #[inline(never)]
+    fn long_string(
+        &mut self,
+        mut cursor: Cursor,
+        _object: &Bound<'py, PyAny>,
+        text: &str,
+        after: u8,
+        depth: usize,
+    ) -> Written {
+        cursor = self.output.constant(cursor, b"\"")?;
+        for piece in text.as_bytes().chunks(LONG) {
+            cursor = escape::piece(&mut self.output, cursor, piece)?;
+            self.turn(depth);
+        }
+        self.output.constant(cursor, &[b'"', after])
     }
 
     /// # Safety
@@ -95,12 +126,12 @@ impl<'py> Writing<'_, '_, 'py> {
     /// Writes a key that is no exact `str`, and the colon after it.
     #[cold]
     #[inline(never)]
-    pub(super) fn key(&mut self, cursor: Cursor, key: &Bound<'py, PyAny>) -> Written {
+    pub(super) fn key(&mut self, cursor: Cursor, key: &Bound<'py, PyAny>, depth: usize) -> Written {
         let raw = key.as_ptr();
         // SAFETY: `key` is held by the reference; the branches are guarded by the matching type checks.
         unsafe {
             if ffi::PyUnicode_Check(raw) != 0 {
-                return self.string(cursor, raw, b':');
+                return self.string(cursor, raw, b':', depth);
             }
             let cursor = self.output.constant(cursor, b"\"")?;
             let cursor = if ffi::PyFloat_Check(raw) != 0 {
