@@ -22,8 +22,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use self::failed::Failed;
 use self::output::{Cursor, Output, SMALL, Written};
-use self::report::Report;
+use self::report::{Report, Wrong};
 use super::turns::Turns;
 
 /// Items of a long container between two looks at the clock.
@@ -110,6 +111,8 @@ struct Writing<'a, 'v, 'py> {
     replaced: Vec<*mut ffi::PyObject>,
     /// With `Failed`, either a report or a Python exception that is set.
     report: Option<Report>,
+    /// Whether strings with lone surrogates are written as if they were empty: it is only looked what else is wrong.
+    takes_surrogates: bool,
 }
 
 impl Drop for Writing<'_, '_, '_> {
@@ -120,7 +123,17 @@ impl Drop for Writing<'_, '_, '_> {
 
 impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     fn new(py: Python<'py>, output: Output<'v>, open: &'v mut Open, rules: Rules<'a, 'py>) -> Self {
-        Self { py, output, turns: Turns::writing(), rules, open, held: 0, replaced: Vec::new(), report: None }
+        Self {
+            py,
+            output,
+            turns: Turns::writing(),
+            rules,
+            open,
+            held: 0,
+            replaced: Vec::new(),
+            report: None,
+            takes_surrogates: false,
+        }
     }
 
     /// A container at `depth` is opened.
@@ -175,18 +188,45 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
     }
 
     fn document(&mut self, cursor: Cursor, obj: &Bound<'py, PyAny>) -> Written {
+        let begin = self.output.count(cursor);
+        match self.whole(cursor, obj) {
+            Ok(end) => Ok(self.output.without_comma(end)),
+            Err(failed) => {
+                let failed = self.first_of_all(begin, obj, failed);
+                Err(self.explained(failed))
+            }
+        }
+    }
+
+    fn whole(&mut self, cursor: Cursor, obj: &Bound<'py, PyAny>) -> Written {
         // SAFETY: `obj` is a live object and stays borrowed for the call.
-        let written = unsafe {
+        unsafe {
             if matches!(self.rules, Rules::Jsonable { .. }) {
                 self.value::<false>(cursor, obj.as_ptr(), 0)
             } else {
                 self.value::<true>(cursor, obj.as_ptr(), 0)
             }
-        };
-        match written {
-            Ok(end) => Ok(self.output.without_comma(end)),
-            Err(failed) => Err(self.explained(failed)),
         }
+    }
+
+    /// The standard library makes a text of everything before it is encoded: another error comes before that of a lone
+    /// surrogate, wherever it is. So what follows is looked at, too; unless there is a hook, which must not be asked twice.
+    #[cold]
+    fn first_of_all(&mut self, begin: usize, obj: &Bound<'py, PyAny>, failed: Failed) -> Failed {
+        let hookless =
+            matches!(self.rules, Rules::Plain { default: None, foreign: None } | Rules::Pydantic { default: None });
+        if !hookless || !matches!(&self.report, Some(Report { wrong: Wrong::Surrogate(_), .. })) {
+            return failed;
+        }
+        let surrogate = self.report.take();
+        self.release(0);
+        self.replaced.clear();
+        self.takes_surrogates = true;
+        let cursor = self.output.at(begin);
+        if self.whole(cursor, obj).is_ok() {
+            self.report = surrogate;
+        }
+        Failed
     }
 
     /// Writes any value, and a comma. `PLAIN`: whatever the rules say.

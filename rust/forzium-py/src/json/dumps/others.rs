@@ -33,7 +33,7 @@ impl<'py> Writing<'_, '_, 'py> {
         let text = text.cast_into::<PyString>().map_err(PyErr::from).or_failed(py)?;
         let text = match text.to_str() {
             Ok(text) => text,
-            Err(error) => return Err(self.wrong(Wrong::Surrogate(error))),
+            Err(error) => return self.surrogate(cursor, error, b','),
         };
         self.text(cursor, text.as_bytes())
     }

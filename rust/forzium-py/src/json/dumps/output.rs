@@ -89,7 +89,7 @@ impl<'v> Output<'v> {
     }
 
     /// The place after the first `count` bytes, which are written.
-    fn at(&self, count: usize) -> Cursor {
+    pub(super) fn at(&self, count: usize) -> Cursor {
         // SAFETY: pointers to a stack array, a vector's or an object's bytes are not null.
         unsafe { NonNull::new_unchecked(self.start.wrapping_add(count)) }
     }

@@ -36,8 +36,7 @@ impl<'py> Writing<'_, '_, 'py> {
             } else {
                 let data = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length).cast::<u8>();
                 if data.is_null() {
-                    let error = PyErr::fetch(self.py);
-                    return Err(self.wrong(Wrong::Surrogate(error)));
+                    return self.surrogate(cursor, PyErr::fetch(self.py), after);
                 }
                 data
             };
@@ -47,6 +46,15 @@ impl<'py> Writing<'_, '_, 'py> {
             }
             escape::quoted(&mut self.output, cursor, text, after)
         }
+    }
+
+    /// A string that has no UTF-8 form.
+    #[cold]
+    pub(super) fn surrogate(&mut self, cursor: Cursor, error: PyErr, after: u8) -> Written {
+        if self.takes_surrogates {
+            return self.output.constant(cursor, &[b'"', b'"', after]);
+        }
+        Err(self.wrong(Wrong::Surrogate(error)))
     }
 
     /// Writes a string in pieces, between which others may run. `text` is that of the object, which is held meanwhile.
