@@ -12,7 +12,7 @@ from copy import deepcopy
 from typing import Any
 
 from forzium import params
-from forzium._compile.spec import Conversion, FieldSpec, FormFieldSpec, FormModelSpec, FormSourceSpec, Source
+from forzium._compile.spec import Conversion, FieldSpec, FormFieldSpec, FormModelSpec, FormSourceSpec, Shape, Source
 from forzium._fields import (
     ModelField,
     field_annotation_is_sequence,
@@ -50,8 +50,11 @@ def param_spec(field: ModelField, source: Source) -> FieldSpec:
     return spec
 
 
-def body_spec(field: ModelField, *, whole: bool) -> FieldSpec:
-    """Describe a parameter of a JSON body: all of it, or one of its keys."""
+def body_spec(field: ModelField, *, whole: bool, alone: bool) -> FieldSpec:
+    """Describe a parameter of a JSON body: all of it, or one of its keys.
+
+    `alone` says that nothing else is made of this body, so that what was read can itself be the argument.
+    """
     aliases = [alias for alias, _ in get_param_aliases(field)]
     if whole:
         spec = _spec(field, "body", [(aliases[0], ("body",))])
@@ -59,6 +62,10 @@ def body_spec(field: ModelField, *, whole: bool) -> FieldSpec:
         spec = _spec(field, "body", [(alias, ("body", alias)) for alias in aliases])
     # JSON tells numbers and strings apart: only the validator knows what is meant.
     spec.convert, spec.low, spec.high = "validate", None, None
+    if alone and not field.config:
+        spec.shape = _shape(_value_schema(field._type_adapter.core_schema))
+        if spec.shape is not None:
+            spec.convert = "json"
     return spec
 
 
@@ -98,6 +105,24 @@ def _form_source(field: ModelField) -> FormSourceSpec:
             spec.reads = "files"
             spec.collect = lambda items: serialize_sequence_value(field=field, value=items)
     return spec
+
+
+def _shape(schema: dict[str, Any]) -> Shape | None:
+    """What a value must be made of to pass as it is; None where only the validator can say."""
+    kind = schema.get("type")
+    constraints = schema.keys() - _HARMLESS - {"type"}
+    match kind:
+        case "any" | "str" | "int" | "float" | "bool" if not constraints:
+            return (kind,)
+        case "list" if constraints <= {"items_schema"}:
+            inner = _shape(schema.get("items_schema", {"type": "any"}))
+        case "dict" if constraints <= {"keys_schema", "values_schema"}:
+            if _shape(schema.get("keys_schema", {"type": "any"})) not in (("str",), ("any",)):
+                return None
+            inner = _shape(schema.get("values_schema", {"type": "any"}))
+        case _:
+            return None
+    return None if inner is None else (kind, *inner)
 
 
 def _spec(field: ModelField, source: Source, aliases: list[tuple[str, tuple[str, ...]]]) -> FieldSpec:

@@ -48,7 +48,9 @@ class Nodes:
 
     def add_endpoint(self, dependant: Dependant) -> None:
         """Walk the dependencies of an endpoint, then visit the endpoint itself."""
-        self._form = any(isinstance(field.field_info, params.Form) for field in get_flat_body_params(dependant))
+        body_params = get_flat_body_params(dependant)
+        self._form = any(isinstance(field.field_info, params.Form) for field in body_params)
+        self._one_body_param = len(body_params) == 1
         first = len(self.visits)
         inputs, names, needs = self._visit_dependencies(dependant)
         assert dependant.call is not None
@@ -169,8 +171,8 @@ class Nodes:
             specs = None if self._is_whole(fields) else form_specs(fields)
             return ("general", read) if specs is None else ("form", (specs, read))
         if self._is_whole(fields):
-            return "whole", body_spec(fields[0], whole=True)
-        return "keys", [body_spec(field, whole=False) for field in fields]
+            return "whole", body_spec(fields[0], whole=True, alone=self._one_body_param)
+        return "keys", [body_spec(field, whole=False, alone=self._one_body_param) for field in fields]
 
     def _is_whole(self, fields: list[ModelField]) -> bool:
         """Whether the only field is the body."""

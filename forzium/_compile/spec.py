@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Source: TypeAlias = Literal["path", "query", "header", "cookie", "body"]
-Conversion: TypeAlias = Literal["str", "int", "float", "bool", "validate", "general"]
+Conversion: TypeAlias = Literal["str", "int", "float", "bool", "json", "validate", "general"]
+Shape: TypeAlias = tuple[str, ...]
+"""From the outside inwards, `("list", "dict", "any")` for `list[dict[str, Any]]`."""
 Calling: TypeAlias = Literal["async", "sync", "generator", "async_generator", "stream"]
 
 
@@ -26,6 +28,7 @@ class FieldSpec:
             validator, or wholly by the general Python function.
         validate: `SchemaValidator.validate_python` of its type.
         low, high: Bounds of an integer converted in Rust, inclusive. Default is none.
+        shape: What a part of a JSON body must be made of to be the argument as it is, for `convert="json"`.
         sequence: Whether all values of a name are collected.
         required: Whether it must be there.
         default: The default, where `plain_default` says that it needs no copy.
@@ -41,6 +44,7 @@ class FieldSpec:
     validate: Callable[..., Any]
     low: int | None = None
     high: int | None = None
+    shape: Shape | None = None
     sequence: bool = False
     required: bool = True
     plain_default: bool = False

@@ -43,10 +43,24 @@ pub enum Convert {
     Float,
     /// `true` or `false`, `1` or `0`; anything else is the validator's.
     Bool,
+    /// A part of a JSON body that is passed on as it is if it is made of this; anything else is the validator's.
+    Json(Vec<Shape>),
     /// Always the validator's.
     Validate,
     /// Extracted by the general Python function: models, aliases with choices.
     General(Py<PyAny>),
+}
+
+/// What a JSON value is made of; `List` and `Dict` are followed by what their items are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Any,
+    Str,
+    Int,
+    Float,
+    Bool,
+    List,
+    Dict,
 }
 
 /// One parameter.
@@ -200,6 +214,23 @@ fn unknown(what: &str, found: &Bound<'_, PyAny>) -> PyErr {
     PyValueError::new_err(format!("plan: expected a known {what}, but found {found:?}"))
 }
 
+fn shapes(names: &Bound<'_, PyAny>) -> PyResult<Vec<Shape>> {
+    let names: Vec<String> = names.extract()?;
+    names
+        .iter()
+        .map(|name| match name.as_str() {
+            "any" => Ok(Shape::Any),
+            "str" => Ok(Shape::Str),
+            "int" => Ok(Shape::Int),
+            "float" => Ok(Shape::Float),
+            "bool" => Ok(Shape::Bool),
+            "list" => Ok(Shape::List),
+            "dict" => Ok(Shape::Dict),
+            _ => Err(PyValueError::new_err(format!("unknown shape: {name:?}"))),
+        })
+        .collect()
+}
+
 impl Field {
     fn read(spec: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = spec.py();
@@ -232,6 +263,7 @@ impl Field {
                 }
                 "float" => Convert::Float,
                 "bool" => Convert::Bool,
+                "json" => Convert::Json(shapes(&attribute!(spec, "shape"))?),
                 "validate" => Convert::Validate,
                 "general" => Convert::General(attribute!(spec, "general").unbind()),
                 _ => return Err(unknown("conversion", &convert)),
