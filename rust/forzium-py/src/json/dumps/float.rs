@@ -29,8 +29,12 @@ pub(super) unsafe fn write(to: *mut u8, value: f64) -> usize {
     unsafe {
         if thousandths.abs() < MOST_THOUSANDTHS {
             let whole = thousandths.to_int_unchecked::<i64>();
-            if whole as f64 == thousandths && thousandths / 1000.0 == value {
-                return short(to, value.is_sign_negative(), whole.unsigned_abs());
+            if whole as f64 == thousandths {
+                // Hidden from the compiler, which would divide before it compares.
+                let thousand = std::hint::black_box(1000.0);
+                if thousandths / thousand == value {
+                    return short(to, value.is_sign_negative(), whole.unsigned_abs());
+                }
             }
         }
         long(to, value)

@@ -27,13 +27,6 @@ impl<'py> Writing<'_, '_, 'py> {
             // SAFETY: `object` is alive (contract).
             return unsafe { self.deeper::<PLAIN>(cursor, object) };
         }
-        // SAFETY: `object` is alive (contract), and so are its items as long as nobody else runs.
-        let row = unsafe { std::slice::from_raw_parts(items(object), ffi::PyList_GET_SIZE(object) as usize) };
-        // SAFETY: as above.
-        if let Some(cursor) = unsafe { self.row(cursor, row) } {
-            self.spend(depth, row.len() as ffi::Py_ssize_t);
-            return Ok(cursor);
-        }
         // SAFETY: `object` is held for the call. An index is used only after it was compared with the size the list has
         // now, with nothing run in between; `item` is in the list when it is given to `value`.
         unsafe {
@@ -57,6 +50,9 @@ impl<'py> Writing<'_, '_, 'py> {
                         let failed = self.wrong(Wrong::NotFinite(ffi::PyFloat_AS_DOUBLE(item)));
                         return Err(self.at_index(position, failed));
                     }
+                } else if let Some(end) = self.row(cursor, item) {
+                    cursor = end;
+                    position += 1;
                 } else {
                     cursor = match self.value::<PLAIN>(cursor, item, depth + 1) {
                         Ok(cursor) => cursor,
@@ -77,13 +73,19 @@ impl<'py> Writing<'_, '_, 'py> {
         }
     }
 
-    /// Writes a short list of nothing but finite floats, as coordinates are; `None` if it is another, or there is no room
-    /// at once.
+    /// Writes a short list of nothing but finite floats, as coordinates are; `None` if it is something else, or there is no
+    /// room at once.
     ///
     /// # Safety
-    /// The items are alive, and nobody else runs.
+    /// `object` is alive, and nobody else runs.
     #[inline(always)]
-    pub(super) unsafe fn row(&mut self, cursor: Cursor, items: &[*mut ffi::PyObject]) -> Option<Cursor> {
+    unsafe fn row(&mut self, cursor: Cursor, object: *mut ffi::PyObject) -> Option<Cursor> {
+        // SAFETY: `object` is alive (contract).
+        if unsafe { ffi::Py_TYPE(object) } != &raw mut ffi::PyList_Type {
+            return None;
+        }
+        // SAFETY: it is a list, whose items are alive as long as nobody else runs.
+        let items = unsafe { std::slice::from_raw_parts(items(object), ffi::PyList_GET_SIZE(object) as usize) };
         if items.is_empty() || items.len() > ROW || !self.output.has(cursor, 2 + ROW * float::ROOM) {
             return None;
         }
