@@ -191,7 +191,7 @@ fn decimal(digits: u64, decimals: usize) -> Option<f64> {
     }
     let Reciprocal { digits: reciprocal, scale } = *RECIPROCALS.get(decimals)?;
     let zeros = digits.leading_zeros();
-    let high = (u128::from(digits << zeros) * u128::from(reciprocal) >> 64) as u64;
+    let high = ((u128::from(digits << zeros) * u128::from(reciprocal)) >> 64) as u64;
     let dropped = 11 - high.leading_zeros();
     let half = 1_u64 << (dropped - 1);
     let rest = high & (2 * half - 1);
