@@ -72,7 +72,7 @@ class FormParser:
         """
         reader = FormReader.urlencoded(max_fields=self.max_fields, max_part_size=self.max_part_size)
         async for chunk in self.stream:
-            reader.feed(chunk)
+            reader.feed(bytes(chunk))
         return FormData(reader.finish())
 
 
@@ -138,7 +138,7 @@ class MultiPartParser:
         )
         try:
             async for chunk in self.stream:
-                if (writes := reader.feed(chunk)) is not None:
+                if (writes := reader.feed(bytes(chunk))) is not None:
                     await write_files(writes)
             self.items = reader.finish()
         finally:

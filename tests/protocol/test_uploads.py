@@ -1,5 +1,6 @@
 """Files of forms: closed however the request ends, written to the disk in a thread, and no slower client's business."""
 
+import asyncio
 import gc
 import os
 import tempfile
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from forzium import FastAPI, File, Form, Request, UploadFile
@@ -178,6 +181,37 @@ def test_a_request_cancelled_in_mid_body_leaves_no_file_open(anyio_backend: Any,
 
     run(anyio_backend, cancelled)
     assert [file.closed for file, _ in opened] == [True]
+
+
+def test_a_request_cancelled_while_a_thread_opens_a_file_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = tempfile.SpooledTemporaryFile.rollover
+    gate, files = threading.Event(), []
+
+    async def cancelled() -> None:
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        limiter.total_tokens = 1
+        begun = anyio.Event()
+
+        def rollover(self: Any) -> None:
+            files.append(self)
+            anyio.from_thread.run_sync(begun.set)
+            assert gate.wait(20)
+            original(self)
+
+        monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", rollover)
+        host = Host(pieces(HEAD + bytes(2 * SPOOL) + END))
+        work = application([])(http_scope("/", "POST", headers=KIND), host.receive, host.send)
+        task = asyncio.ensure_future(work)
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gate.set()
+        async with limiter:  # until the thread is free
+            pass
+
+    anyio.run(cancelled, backend="asyncio")
+    assert [file.closed for file in files] == [True]
 
 
 def test_a_request_abandoned_in_mid_body_leaves_no_file_open(opened: list[Any]) -> None:

@@ -333,6 +333,7 @@ def run(root: str, source: str, steps: list[Step], backend: str = "asyncio", ope
     """Run a case on one framework."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ResourceWarning)  # of earlier cases, which read forms and did not close them
         try:
             module = load(source, root)
         except Exception as error:
