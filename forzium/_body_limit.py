@@ -9,6 +9,7 @@ Source: `fastapi._body_limit`.
 from typing import TYPE_CHECKING, Any
 
 from forzium.exceptions import StarletteHTTPException
+from forzium.middleware._own import native
 from forzium.middleware.body_limit import (
     MAX_BODY_SIZE_SCOPE_KEY,
     RequestBodyLimitMiddleware,
@@ -73,23 +74,14 @@ def wrap_app_with_body_limit(app: "ASGIApp", max_body_size: int | None) -> "ASGI
     """Return `app` with a limit of `max_body_size` bytes; `app` itself without one."""
     if max_body_size is None:
         return app
-    return RequestBodyLimitMiddleware(_Ungrouped(app), max_body_size=max_body_size)
+    return _Limit(app, max_body_size=max_body_size)
 
 
-class _Ungrouped:
-    """Raises the limiter's exception by itself where the application raised a group of nothing else."""
+@native
+class _Limit(RequestBodyLimitMiddleware):
+    """Takes the limiter's exception out of a group of nothing else, which an application may have raised."""
 
-    def __init__(self, app: "ASGIApp") -> None:
-        self.app = app
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        try:
-            await self.app(scope, receive, send)
-        except ExceptionGroup as group:
-            error = get_body_limit_error(group) if scope["type"] == "http" else None
-            if error is None:
-                raise
-            raise error from group
+    _ungroups = True
 
 
 class AppBodyLimitMiddleware:

@@ -16,6 +16,8 @@ __all__ = [
     "AsgiApp",
     "Authentication",
     "Awaitable",
+    "BodyCounter",
+    "BodyLimit",
     "CallNext",
     "Chain",
     "Coder",
@@ -275,6 +277,27 @@ class Outlet:
     """`send` as what is enclosed by middleware gets it: changes messages, then sends them."""
 
     def __call__(self, message: MutableMapping[str, Any]) -> _Awaitable[None]: ...
+
+@final
+class BodyLimit:
+    """What a `RequestBodyLimitMiddleware` does.
+
+    Args:
+        max_body_size: In bytes.
+        ungroups: Whether a group of nothing but the limit's own exceptions counts as one of them.
+    """
+
+    def __new__(cls, max_body_size: int, *, ungroups: bool) -> BodyLimit: ...
+
+@final
+class BodyCounter:
+    """Counts the bytes of one request's body, in the place of `receive`; limits further inside set `max_body_size`."""
+
+    max_body_size: int
+    @property
+    def total_size(self) -> int: ...
+    def __call__(self, *_: Any, **__: Any) -> Awaitable:
+        """Return the next message; takes no arguments."""
 
 @final
 class HttpsRedirect:

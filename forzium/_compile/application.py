@@ -73,12 +73,12 @@ def _limit(app: Starlette) -> list[Middleware]:
     """The limit of the body of a request, which stands outside of the user's middleware."""
     if app.max_body_size is None:
         return []
-    from forzium._body_limit import AppBodyLimitMiddleware
+    from forzium._body_limit import _Limit
     from forzium.applications import FastAPI
     from forzium.middleware import Middleware
     from forzium.middleware.body_limit import RequestBodyLimitMiddleware
 
-    kind: Any = AppBodyLimitMiddleware if isinstance(app, FastAPI) else RequestBodyLimitMiddleware
+    kind = _Limit if isinstance(app, FastAPI) else RequestBodyLimitMiddleware
     return [Middleware(kind, max_body_size=app.max_body_size)]
 
 

@@ -7,7 +7,7 @@
 //! ASGI application. So the order is the one that was declared.
 //!
 //! `run` is where a link stands that encloses the rest instead of only looking at what passes: it is given the chain
-//! and its place, and carries out what is inside with `Box::pin(run(connection, chain, place + 1))`.
+//! and its place, and carries out what is inside with `apart(|| run(connection, chain, place + 1))`.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::awaitable::{Awaitable, Held, apart, guard, wait};
 use crate::connection::Connection;
-use crate::middleware::{Entry, Link, Outlet, Reply};
+use crate::middleware::{BodyLimit, Entry, Link, Outlet, Reply};
 use crate::route::Table;
 use crate::router::Dispatcher;
 use crate::{failure, http, interned, send};
@@ -87,11 +87,12 @@ pub struct Chain {
 
 /// Carries out the links from `from` on, and what they enclose.
 pub async fn run(connection: &Connection, chain: &Chain, from: usize) -> PyResult<()> {
-    for link in chain.links.iter().skip(from) {
+    for (place, link) in chain.links.iter().enumerate().skip(from) {
         let reply = match link.enter(connection)? {
             Entry::Passed => continue,
             Entry::Answered(reply) => Some(reply),
             Entry::Asks => apart(|| link.ask(connection)).await?,
+            Entry::Encloses(link) => return apart(|| limited(connection, chain, place, link.get())).await,
         };
         if let Some(reply) = reply {
             return apart(|| answer(connection, reply)).await;
@@ -106,6 +107,16 @@ pub async fn run(connection: &Connection, chain: &Chain, from: usize) -> PyResul
             }
         }
         End::Asgi(app) => apart(|| called(connection, app)).await,
+    }
+}
+
+/// Carries out what a limit of the body encloses.
+async fn limited(connection: &Connection, chain: &Chain, place: usize, limit: &BodyLimit) -> PyResult<()> {
+    let (limited, before) = limit.enter(connection)?;
+    let result = guard(apart(|| run(connection, chain, place + 1))).await;
+    match limit.leave(connection, limited, before, result)? {
+        Some(reply) => answer(connection, reply).await,
+        None => Ok(()),
     }
 }
 

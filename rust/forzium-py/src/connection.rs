@@ -177,6 +177,8 @@ pub struct Connection {
     scope: Py<PyDict>,
     receive: Py<PyAny>,
     send: Py<PyAny>,
+    /// What stands in the place of `receive`, where middleware counts what is received.
+    intake: OnceCell<Py<PyAny>>,
     /// What stands in the place of `send`, where middleware changes responses.
     outlet: OnceCell<Py<PyAny>>,
     /// Whether this is a WebSocket.
@@ -213,6 +215,7 @@ impl Connection {
             scope: scope.unbind(),
             receive: receive.unbind(),
             send: send.unbind(),
+            intake: OnceCell::new(),
             outlet: OnceCell::new(),
             started: Rc::default(),
             origin: Anchor::default(),
@@ -264,17 +267,23 @@ impl Connection {
         self.scope.bind(self.py())
     }
 
-    /// The host's `receive`, or that of the watch once there is one.
+    /// Where messages come from: the host, the middleware that counts them, or the watch once there is one.
     pub fn receive(&self) -> &Bound<'_, PyAny> {
         let py = self.py();
-        let Some(watch) = self.watch.get() else { return self.receive.bind(py) };
+        let receive = self.intake.get().unwrap_or(&self.receive);
+        let Some(watch) = self.watch.get() else { return receive.bind(py) };
         if let Some(inbox) = self.inbox.get() {
             return inbox.bind(py);
         }
         match watch.getattr(py, pyo3::intern!(py, "receive")) {
             Ok(inbox) => self.inbox.get_or_init(|| inbox).bind(py),
-            Err(_) => self.receive.bind(py),
+            Err(_) => receive.bind(py),
         }
+    }
+
+    /// Lets messages come from `intake` from now on. The first one stays.
+    pub fn set_intake(&self, intake: Bound<'_, PyAny>) {
+        self.intake.get_or_init(|| intake.unbind());
     }
 
     /// Who listens for the client's leaving.
@@ -522,6 +531,7 @@ impl Held for Connection {
         visit.call(&self.scope)?;
         visit.call(&self.receive)?;
         visit.call(&self.send)?;
+        visit.call(self.intake.get())?;
         visit.call(self.outlet.get())?;
         for Anchor(anchor) in [&self.origin, &self.table, &self.plan] {
             visit.call(anchor.get())?;

@@ -19,6 +19,7 @@ names! {
     app = "app",
     background = "background",
     body = "body",
+    body_limit_responder = "starlette._body_limit_responder",
     cancel = "cancel",
     close = "close",
     detail = "detail",

@@ -55,7 +55,9 @@ mod _forzium {
     #[pymodule_export]
     use super::json::{dumps_py, loads_py};
     #[pymodule_export]
-    use super::middleware::{Authentication, Coder, Compress, Cors, HttpsRedirect, Outlet, Sessions, TrustedHost};
+    use super::middleware::{
+        Authentication, BodyCounter, BodyLimit, Coder, Compress, Cors, HttpsRedirect, Outlet, Sessions, TrustedHost,
+    };
     #[pymodule_export]
     use super::plan::Plan;
     #[pymodule_export]

@@ -13,6 +13,7 @@
 //! Not here: in which order links follow one another and what they enclose (`chain`); sending (stage `send`).
 
 mod authentication;
+mod body_limit;
 mod coding;
 mod compress;
 mod cors;
@@ -33,6 +34,7 @@ use headers::Headers;
 use outlet::{Changed, Passing};
 
 pub use authentication::Authentication;
+pub use body_limit::{BodyCounter, BodyLimit};
 pub use coding::Coder;
 pub use compress::Compress;
 pub use cors::Cors;
@@ -71,7 +73,7 @@ macro_rules! links {
     };
 }
 
-links! { Authentication, Compress, Cors, HttpsRedirect, Sessions, TrustedHost }
+links! { Authentication, BodyLimit, Compress, Cors, HttpsRedirect, Sessions, TrustedHost }
 
 /// What a link answers in the place of what it encloses.
 pub enum Reply<'c> {
@@ -86,9 +88,11 @@ pub enum Reply<'c> {
 impl Link {
     /// Lets a request in.
     #[inline(never)]
-    pub fn enter<'c>(&self, connection: &'c Connection) -> PyResult<Entry<'c>> {
+    pub fn enter<'c>(&'c self, connection: &'c Connection) -> PyResult<Entry<'c>> {
         let reply = match self {
             Self::Authentication(_) => return Ok(Entry::Asks),
+            Self::BodyLimit(_) if connection.websocket => return Ok(Entry::Passed),
+            Self::BodyLimit(link) => return Ok(Entry::Encloses(link)),
             Self::Compress(link) => compress::enter(link, connection).map(|()| None),
             Self::Cors(link) => cors::enter(link, connection),
             Self::HttpsRedirect(link) => link.get().enter(connection),
@@ -117,12 +121,15 @@ pub enum Entry<'c> {
     Answered(Reply<'c>),
     /// That has to be waited for: see [`Link::ask`].
     Asks,
+    /// What is inside has to be carried out for the link.
+    Encloses(&'c Py<BodyLimit>),
 }
 
 /// A mark that a link has left in a request's outlet.
 enum Layer {
     Body(compress::Body),
     Cors(cors::Origin),
+    Limit(Py<BodyCounter>),
     Session(sessions::Session),
 }
 
@@ -132,6 +139,7 @@ impl Layer {
         match self {
             Self::Body(_) => Ok(()),
             Self::Cors(origin) => origin.dress(headers),
+            Self::Limit(counter) => counter.get().starts(headers.list().py()),
             Self::Session(session) => session.dress(headers),
         }
     }
@@ -181,6 +189,7 @@ impl Layer {
         match self {
             Self::Body(layer) => layer.traverse(visit),
             Self::Cors(origin) => origin.traverse(visit),
+            Self::Limit(counter) => visit.call(counter),
             Self::Session(session) => session.traverse(visit),
         }
     }

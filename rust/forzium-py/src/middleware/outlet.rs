@@ -43,6 +43,20 @@ impl Outlet {
         connection.outlet().and_then(|outlet| outlet.cast::<Self>().ok()).map(Bound::get)
     }
 
+    /// How many layers there are.
+    pub(super) fn depth(&self) -> usize {
+        self.layers.0.borrow().len()
+    }
+
+    /// Takes away the layers inside of the outermost `depth`: what is sent from now on comes from outside of them.
+    pub(super) fn cut(&self, depth: usize) {
+        let inside = {
+            let mut layers = self.layers.0.borrow_mut();
+            if depth < layers.len() { layers.split_off(depth) } else { Vec::new() }
+        };
+        drop(inside);
+    }
+
     /// Whether the start of a response has reached the host.
     pub fn has_left(&self) -> bool {
         self.left.0.get()
