@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from forzium.applications import Starlette
     from forzium.middleware import Middleware
     from forzium.middleware.errors import ServerErrorMiddleware
+    from forzium.routing import Router
     from forzium.types import ASGIApp
 
 Compiled = tuple["ASGIApp | None", "Chain", "ServerErrorMiddleware", str | None, bool | None]
@@ -113,9 +114,18 @@ def is_native(app: Starlette) -> bool:
         and type(router).__call__ is Router.__call__
         and type(router).app in (Router.app, APIRouter.app)
         and type(router).lifespan is Router.lifespan
-        and getattr(router.middleware_stack, "__self__", None) is router
-        and getattr(router.middleware_stack, "__func__", None) is type(router).app
+        and _leads_to(router, router.middleware_stack, app.max_body_size)
     )
+
+
+def _leads_to(router: Router, stack: Any, limit: int | None) -> bool:
+    """Whether there is nothing between a router's two methods but perhaps the application's own limit again."""
+    from forzium._body_limit import _Limit
+    from forzium.middleware._own import is_own
+
+    if limit is not None and type(stack) is _Limit and is_own(_Limit) and stack.max_body_size == limit:
+        stack = stack.app
+    return getattr(stack, "__self__", None) is router and getattr(stack, "__func__", None) is type(router).app
 
 
 _BUILDERS: list[Any] = []

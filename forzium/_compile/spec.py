@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from forzium._forzium import BodyLimit
 
 Source: TypeAlias = Literal["path", "query", "header", "cookie", "body"]
 Conversion: TypeAlias = Literal["str", "int", "float", "bool", "json", "validate", "general"]
@@ -212,6 +215,7 @@ class EntrySpec:
         compile: `(overrides or None) -> Plan`.
         provider: Who has the dependency overrides.
         is_mount: Whether it is a mounted application.
+        limit: The limit of the body of a request to it. None: none of its own.
     """
 
     route: Any
@@ -225,3 +229,4 @@ class EntrySpec:
     compile: Callable[[Any], Any] | None = None
     provider: Any = None
     is_mount: bool = False
+    limit: BodyLimit | None = None

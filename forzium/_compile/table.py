@@ -14,7 +14,7 @@ from typing import Any
 from forzium._body_limit import wrap_app_with_body_limit
 from forzium._compile.plans import compiler, operation_of, websocket_operation
 from forzium._compile.spec import EntrySpec
-from forzium._forzium import Table
+from forzium._forzium import BodyLimit, Table
 from forzium.convertors import (
     Convertor,
     FloatConvertor,
@@ -146,8 +146,8 @@ def _included(included: IncludedRouter, form_limits: Mapping[str, Any]) -> Itera
 
 
 def _is_planned(effective: Any) -> bool:
-    """Whether a plan stands for a route: nothing of it was overridden, replaced or limited by other means."""
-    return is_native(effective) and getattr(effective, "max_body_size", None) is None and not patched_seams()
+    """Whether a plan stands for a route: nothing of it was overridden or replaced."""
+    return is_native(effective) and not patched_seams()
 
 
 def _operation_entry(
@@ -163,6 +163,7 @@ def _operation_entry(
         opaque=False,
         compile=compiler(lambda: operation_of(effective, form_limits)),
         provider=effective.dependency_overrides_provider,
+        limit=None if effective.max_body_size is None else BodyLimit(effective.max_body_size, ungroups=True),
     )
 
 

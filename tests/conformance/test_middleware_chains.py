@@ -278,6 +278,52 @@ def test_the_limit_of_an_application_stands_outside_of_its_middleware() -> None:
     compare(application(["cors", "tag", "gzip"], max_body_size=30))
 
 
+@pytest.mark.parametrize("route", [None, 5, 20])
+@pytest.mark.parametrize("router", [None, 5, 20])
+@pytest.mark.parametrize("outer", [None, 10])
+def test_the_innermost_limit_of_a_body_decides(outer: int | None, router: int | None, route: int | None) -> None:
+    def build(fw: Framework) -> Any:
+        app = fw.FastAPI(max_body_size=outer)
+        inner = fw.APIRouter()
+
+        @inner.post("/json", max_body_size=route)
+        async def as_json(data: fw.Annotated[list[int], fw.Body()]):
+            return data
+
+        @inner.post("/unread", max_body_size=route)
+        def unread():
+            return "unread"
+
+        @inner.post("/grouped", max_body_size=route)
+        async def grouped(request: fw.Request):
+            async with anyio.create_task_group() as group:
+                group.start_soon(request.body)
+            return "read"
+
+        @inner.post("/twice", max_body_size=route)
+        async def twice(request: fw.Request):
+            try:
+                await request.body()
+            except Exception:
+                return "caught"
+
+        app.include_router(inner, max_body_size=router)
+        app.add_middleware(Tagging, "one")
+        assert fw.name == "fastapi" or fw.module("_compile.explain").explain(app, "POST", "/json").native
+        return app
+
+    oracle, ours = (build(fw) for fw in frameworks())
+    bodies = [(b"[1]",), (b"[1, 2, ", b"3]"), (b"[1, 2, 3, ", b"4, 5, 6, 7, ", b"8]")]
+    for path in ("/json", "/unread", "/grouped", "/twice"):
+        for body in bodies:
+            for length in (None, "1", str(sum(map(len, body))), "x"):
+                headers = {"content-type": "application/json", "content-length": length}
+                scope = scope_of("POST", path, headers)
+                for backend in BACKENDS:
+                    expected, found = (run(app, scope, body, backend) for app in (oracle, ours))
+                    assert found == expected, f"{path} {body} {length} on {backend}"
+
+
 def test_a_gzipped_stream_can_be_read_while_it_is_sent() -> None:
     sent, _ = run(
         application(["gzip", "tag"])(frameworks()[1]), scope_of(path="/stream", headers={"accept-encoding": "gzip"})

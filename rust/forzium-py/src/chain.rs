@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::awaitable::{Awaitable, Held, apart, guard, wait};
 use crate::connection::Connection;
-use crate::middleware::{BodyLimit, Entry, Link, Outlet, Reply};
+use crate::middleware::{BodyLimit, Entry, Link, Outlet};
 use crate::route::Table;
 use crate::router::Dispatcher;
 use crate::{failure, http, interned, send};
@@ -95,7 +95,7 @@ pub async fn run(connection: &Connection, chain: &Chain, from: usize) -> PyResul
             Entry::Encloses(link) => return apart(|| limited(connection, chain, place, link.get())).await,
         };
         if let Some(reply) = reply {
-            return apart(|| answer(connection, reply)).await;
+            return apart(|| send::reply(connection, reply)).await;
         }
     }
     match &chain.end {
@@ -115,22 +115,8 @@ async fn limited(connection: &Connection, chain: &Chain, place: usize, limit: &B
     let (limited, before) = limit.enter(connection)?;
     let result = guard(apart(|| run(connection, chain, place + 1))).await;
     match limit.leave(connection, limited, before, result)? {
-        Some(reply) => answer(connection, reply).await,
+        Some(reply) => send::reply(connection, reply).await,
         None => Ok(()),
-    }
-}
-
-/// Sends what a link answers.
-async fn answer(connection: &Connection, reply: Reply<'_>) -> PyResult<()> {
-    match reply {
-        Reply::Written { status, headers, body } => {
-            send::written(connection, status, headers.as_any(), body.as_any()).await
-        }
-        Reply::Response(response) => send::response(connection, response).await,
-        Reply::Message(message) => {
-            wait(connection.channel(), connection.send().call1((message,))?).await?;
-            Ok(())
-        }
     }
 }
 

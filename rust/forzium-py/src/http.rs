@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::awaitable::{Held, apart, guard, wait};
 use crate::connection::{Connection, Lifetime};
-use crate::middleware::Outlet;
+use crate::middleware::{BodyLimit, Outlet};
 use crate::plan::Plan;
 use crate::route::{Entry, Match, Table};
 use crate::serialize::Outgoing;
@@ -19,6 +19,8 @@ use crate::{disconnect, failure, imports, interned, pipeline, scope, send, solve
 enum Way<'c> {
     /// A native route, by its plan.
     Plan(&'c Plan),
+    /// The same under a limit of the body.
+    Limited(&'c Plan, &'c BodyLimit),
     /// A route that answers as plain ASGI.
     Route(&'c Py<PyAny>),
     /// A redirect to the path with or without its last slash.
@@ -34,6 +36,7 @@ enum Way<'c> {
 pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table) -> PyResult<()> {
     match route(connection, router, table)? {
         Way::Plan(plan) => serve(connection, plan).await,
+        Way::Limited(plan, limit) => apart(|| limited(connection, plan, limit)).await,
         Way::Route(route) => handed_over(connection, route).await,
         Way::Redirect(response) => apart(|| send::response(connection, response)).await,
         Way::Nobody => apart(|| unmatched(connection, table)).await,
@@ -83,7 +86,11 @@ fn route<'c>(connection: &'c Connection, router: &Py<PyAny>, table: &'c Table) -
     // Telemetry watches through the functions that stand where FastAPI's own do.
     let watched = connection.enclosed && scope.contains(interned::telemetry(py))?;
     if full && !watched {
-        return Ok(Way::Plan(connection.plan.hold(entry.plan.get(py)?)?));
+        let plan = connection.plan.hold(entry.plan.get(py)?)?;
+        return Ok(match &entry.limit {
+            Some(limit) => Way::Limited(plan, limit.get()),
+            None => Way::Plan(plan),
+        });
     }
     report_route(connection, entry, entry.is_mount)?;
     Ok(Way::Route(&entry.route))
@@ -222,6 +229,16 @@ fn redirect_target<'c>(
         report_route(connection, entry, false)?;
     }
     Ok(Some(target))
+}
+
+/// Carries out a native route under a limit of the body.
+async fn limited(connection: &Connection, plan: &Plan, limit: &BodyLimit) -> PyResult<()> {
+    let (limited, before) = limit.enter(connection)?;
+    let result = guard(serve(connection, plan)).await;
+    match limit.leave(connection, limited, before, result)? {
+        Some(reply) => send::reply(connection, reply).await,
+        None => Ok(()),
+    }
 }
 
 /// Carries out a native route: the plan, the response, clean-up, exception handlers.

@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyFloat, PyInt, PyString, PyTuple};
 
 use crate::connection::Connection;
 use crate::interned;
+use crate::middleware::BodyLimit;
 use crate::plan::{LazyPlan, Plan};
 
 /// One route in a router's table.
@@ -37,6 +38,8 @@ pub struct Entry {
     pub is_mount: bool,
     /// What a native route carries out.
     pub plan: LazyPlan,
+    /// The limit of the body of a request to this route.
+    pub limit: Option<Py<BodyLimit>>,
 }
 
 /// How the text of a path parameter becomes its value.
@@ -114,6 +117,7 @@ impl Entry {
             opaque: spec.getattr("opaque")?.extract()?,
             is_mount: spec.getattr("is_mount")?.extract()?,
             plan: LazyPlan::new(spec.getattr("compile")?.unbind(), spec.getattr("provider")?.extract()?),
+            limit: spec.getattr("limit")?.extract()?,
         })
     }
 

@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::awaitable::{Held, Shared, apart, wait};
 use crate::connection::Connection;
-use crate::middleware::{self, Outlet};
+use crate::middleware::{self, Outlet, Reply};
 use crate::{imports, interned, message};
 
 /// `send` as handed to responses that are called as ASGI applications: notes when the response starts.
@@ -119,6 +119,18 @@ pub async fn response(connection: &Connection, response: Bound<'_, PyAny>) -> Py
     drop(response);
     wait(connection.channel(), waiting).await?;
     Ok(())
+}
+
+/// Sends what middleware answers itself.
+pub async fn reply(connection: &Connection, reply: Reply<'_>) -> PyResult<()> {
+    match reply {
+        Reply::Written { status, headers, body } => written(connection, status, headers.as_any(), body.as_any()).await,
+        Reply::Response(answer) => response(connection, answer).await,
+        Reply::Message(message) => {
+            wait(connection.channel(), connection.send().call1((message,))?).await?;
+            Ok(())
+        }
+    }
 }
 
 /// Runs background tasks.
