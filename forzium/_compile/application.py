@@ -88,7 +88,7 @@ def chained(middleware: Sequence[Middleware], inside: Any) -> Chain:
 
     What is the package's own and unchanged becomes a link; everything else is called as the ASGI application it is.
     """
-    from forzium._forzium import Chain
+    from forzium._forzium import Chain, Routes
     from forzium.middleware._own import is_own
 
     links: list[Any] = []
@@ -97,7 +97,7 @@ def chained(middleware: Sequence[Middleware], inside: Any) -> Chain:
             # The application it wraps is the chain's business: a link has none.
             links.insert(0, cls(None, *args, **kwargs)._link)
         else:
-            inside = cls(Chain(links, inside), *args, **kwargs)
+            inside = cls(Chain(links, inside) if links or isinstance(inside, Routes) else inside, *args, **kwargs)
             links = []
     return Chain(links, inside)
 

@@ -45,6 +45,7 @@ class Apart:
         self._rx: MemoryObjectReceiveStream[Message]
         self._tx, self._rx = anyio.create_memory_object_stream["Message"]()
         self._out = anyio.Event()
+        self._before: list[Message] = []
 
     # What the rest of the chain does.
 
@@ -63,6 +64,10 @@ class Apart:
         self._tx.close()
 
     # What `dispatch` does.
+
+    def put_first(self, message: "Message") -> None:
+        """Give a part of the body that was sent before the two went apart."""
+        self._before.append(message)
 
     async def start(self) -> "tuple[Message, Any] | None":
         """Wait for the start of the response, and what a debug message before it said. None: there will be none."""
@@ -83,6 +88,8 @@ class Apart:
 
     async def part(self) -> "Message | None":
         """Wait for the next message of the body. None: there will be none."""
+        if self._before:
+            return self._before.pop(0)
         try:
             return await self._rx.receive()
         except anyio.EndOfStream:

@@ -11,7 +11,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::run::{Run, told, whole};
+use super::run::{Part, Run, told};
 use crate::awaitable::{self, Driven, Inner, Resume, Shared};
 use crate::{imports, interned};
 
@@ -36,8 +36,9 @@ impl RestSend {
             // Nothing is decided by it where the body's length is known: that may be done at once.
             && let Ok(fields) = message.cast_exact::<PyDict>()
             && is_start(fields)?
-            && body_comes_at_once(fields)?
+            && let Some(length) = known_length(fields)?
         {
+            held.length.set(length);
             *held.start.borrow_mut() = Some(fields.clone().unbind());
             return done(py);
         }
@@ -58,21 +59,26 @@ fn is_start(message: &Bound<'_, PyDict>) -> PyResult<bool> {
     }
 }
 
-/// Whether there is no harm in waiting for the body before the start is passed on: its length is known.
-fn body_comes_at_once(start: &Bound<'_, PyDict>) -> PyResult<bool> {
+/// The length of the body where it is known, which a start without a body need not tell. None: it is not known, and the
+/// start has to be passed on at once, for the body may take long.
+fn known_length(start: &Bound<'_, PyDict>) -> PyResult<Option<Option<usize>>> {
     let py = start.py();
     let status = start.get_item(interned::status(py))?.and_then(|status| status.extract::<u16>().ok());
     if matches!(status, Some(204 | 304)) {
-        return Ok(true);
+        return Ok(Some(None));
     }
-    let Some(headers) = start.get_item(interned::headers(py))? else { return Ok(false) };
+    let Some(headers) = start.get_item(interned::headers(py))? else { return Ok(None) };
     for header in headers.try_iter()? {
-        let name = header?.get_item(0)?;
+        let header = header?;
+        let name = header.get_item(0)?;
         if name.cast::<PyBytes>().is_ok_and(|name| name.as_bytes().eq_ignore_ascii_case(b"content-length")) {
-            return Ok(true);
+            let value = header.get_item(1)?;
+            let length =
+                value.cast::<PyBytes>().ok().and_then(|value| str::from_utf8(value.as_bytes()).ok()?.parse().ok());
+            return Ok(Some(length));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// `receive` of the rest of the chain.
@@ -268,14 +274,44 @@ impl Relay {
                 // Any mapping is a message.
                 Err(_) => py.get_type::<PyDict>().call1((message,))?.cast_into::<PyDict>()?,
             };
-            let at_once = here && body_comes_at_once(&start)?;
+            let known = if here { known_length(&start)? } else { None };
             *held.start.borrow_mut() = Some(start.unbind());
-            if at_once {
+            if let Some(length) = known {
+                held.length.set(length);
                 return self.end(py.None());
             }
-        } else if here && let Some(chunk) = whole(&kind, message)? {
-            *held.only_chunk.borrow_mut() = Some(chunk.unbind());
-            return self.hand_over(py, At::HandedOver);
+        } else if here {
+            match Part::read(&kind, message)? {
+                Part::Last(mut chunk) => {
+                    let almost = held.almost.borrow_mut().take();
+                    if let Some(almost) = almost {
+                        let nothing = chunk.cast::<PyBytes>().is_ok_and(|chunk| chunk.as_bytes().is_empty());
+                        let before = almost.bind(py).get_item(interned::body(py))?;
+                        if nothing {
+                            chunk = before;
+                        } else {
+                            *held.almost.borrow_mut() = Some(almost);
+                        }
+                    }
+                    if held.almost.borrow().is_none() {
+                        *held.only_chunk.borrow_mut() = Some(chunk.unbind());
+                        return self.hand_over(py, At::HandedOver);
+                    }
+                }
+                // Everything is there, and most probably nothing but a last message of no bytes follows at once. If
+                // something has to be waited for, it is passed on before that.
+                Part::More(Some(body))
+                    if held.almost.borrow().is_none()
+                        && held.length.get().is_some_and(|length| length > 0)
+                        && body
+                            .cast::<PyBytes>()
+                            .is_ok_and(|body| Some(body.as_bytes().len()) == held.length.get()) =>
+                {
+                    *held.almost.borrow_mut() = Some(message.clone().unbind());
+                    return self.end(py.None());
+                }
+                Part::More(_) | Part::Other => {}
+            }
         }
         let apart = run.get().part(py)?;
         if here && place.is_here(py)? {

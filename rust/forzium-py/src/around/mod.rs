@@ -116,6 +116,17 @@ impl Drivable for Going<'_> {
     fn is_mark(&self, yielded: &Bound<'_, PyAny>) -> bool {
         yielded.is(self.0.get())
     }
+
+    fn waits(&self, py: Python<'_>) -> PyResult<()> {
+        match self.run() {
+            Some(run) if run.get().held.0.almost.borrow().is_some() => {
+                // What was kept because it was to be over at once is not: `dispatch` goes on without it.
+                run.get().part(py)?;
+                move_dispatch(&run.get().turn(py)?)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The current task and its innermost cancel scope, for tests: None where that cannot be told.

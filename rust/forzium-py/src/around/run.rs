@@ -170,6 +170,10 @@ pub struct Rest {
     /// All there is after the start: bytes, or a message that stands for them.
     pub only_chunk: RefCell<Option<Py<PyAny>>>,
     pub info: RefCell<Option<Py<PyAny>>>,
+    /// A message with the whole of the body that says there is more: nothing, as a rule.
+    pub almost: RefCell<Option<Py<PyAny>>>,
+    /// The length of the body, where the start has told it.
+    pub length: Cell<Option<usize>>,
     /// The stream of messages, once the two are apart.
     pub apart: RefCell<Option<Py<PyAny>>>,
     /// The task of the run, where it has one.
@@ -241,6 +245,11 @@ impl Run {
         }
         let coroutine = held.coroutine.borrow_mut().take();
         drop(coroutine);
+        let almost = held.almost.borrow_mut().take();
+        if let Some(almost) = almost {
+            // It ended without saying that there is no more.
+            *held.only_chunk.borrow_mut() = almost.bind(py).get_item(interned::body(py)).ok().map(Bound::unbind);
+        }
         if let Some(apart) = self.apart(py)
             && let Err(error) = apart.call_method0(pyo3::intern!(py, "run_ended"))
         {
@@ -293,6 +302,10 @@ impl Run {
             return Ok(apart);
         }
         let apart = imports::apart(py)?.call1((&self.turn(py)?.get().send,))?;
+        let almost = self.held.0.almost.borrow_mut().take();
+        if let Some(almost) = almost {
+            apart.call_method1(pyo3::intern!(py, "put_first"), (almost,))?;
+        }
         *self.held.0.apart.borrow_mut() = Some(apart.clone().unbind());
         Ok(apart)
     }
@@ -300,7 +313,7 @@ impl Run {
     /// Lets go of everything but the response; the run has ended.
     pub fn clear(&self) {
         let held = &self.held.0;
-        let objects = [&held.coroutine, &held.adopted, &held.apart, &held.companion]
+        let objects = [&held.coroutine, &held.adopted, &held.almost, &held.apart, &held.companion]
             .map(|cell| cell.try_borrow_mut().ok().and_then(|mut held| held.take()));
         let turn = self.turn.0.try_borrow_mut().ok().and_then(|mut turn| turn.take());
         let receiving = held.receiving.try_borrow_mut().ok().and_then(|mut held| held.take());
@@ -541,7 +554,9 @@ impl Run {
         self.inner.traverse(&visit)?;
         let held = &self.held.0;
         visit.call(held.context.get())?;
-        for cell in [&held.coroutine, &held.adopted, &held.only_chunk, &held.info, &held.apart, &held.companion] {
+        for cell in
+            [&held.coroutine, &held.adopted, &held.almost, &held.only_chunk, &held.info, &held.apart, &held.companion]
+        {
             if let Ok(object) = cell.try_borrow() {
                 visit.call(&*object)?;
             }
@@ -573,10 +588,23 @@ pub fn is_exit(error: &PyErr, py: Python<'_>) -> bool {
     error.is_instance_of::<PyGeneratorExit>(py)
 }
 
-/// Whether a message is all there is after the start; what it carries.
-pub fn whole<'py>(kind: &Bound<'py, PyAny>, message: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let py = message.py();
-    if kind.eq(interned::http_response_body(py))? {
+/// A message that goes on with the body, or ends it.
+pub enum Part<'py> {
+    /// All there is after the start.
+    Last(Bound<'py, PyAny>),
+    /// Bytes, and there is more.
+    More(Option<Bound<'py, PyAny>>),
+    /// Something else.
+    Other,
+}
+
+impl<'py> Part<'py> {
+    pub fn read(kind: &Bound<'py, PyAny>, message: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let py = message.py();
+        if !kind.eq(interned::http_response_body(py))? {
+            let stands_for_all = kind.eq(interned::http_response_pathsend(py))?;
+            return Ok(if stands_for_all { Self::Last(message.clone()) } else { Self::Other });
+        }
         let (more, body) = match message.cast_exact::<PyDict>() {
             Ok(message) => (message.get_item(interned::more_body(py))?, message.get_item(interned::body(py))?),
             Err(_) => {
@@ -586,9 +614,8 @@ pub fn whole<'py>(kind: &Bound<'py, PyAny>, message: &Bound<'py, PyAny>) -> PyRe
             }
         };
         if more.map_or(Ok(false), |more| more.is_truthy())? {
-            return Ok(None);
+            return Ok(Self::More(body));
         }
-        return Ok(Some(body.unwrap_or_else(|| PyBytes::new(py, b"").into_any())));
+        Ok(Self::Last(body.unwrap_or_else(|| PyBytes::new(py, b"").into_any())))
     }
-    Ok(kind.eq(interned::http_response_pathsend(py))?.then(|| message.clone()))
 }

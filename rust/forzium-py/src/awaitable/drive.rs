@@ -28,6 +28,10 @@ pub trait Drivable {
     fn iterator<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>>;
     fn context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny>;
     fn is_mark(&self, yielded: &Bound<'_, PyAny>) -> bool;
+    /// Called when it has to wait for something.
+    fn waits(&self, _py: Python<'_>) -> PyResult<()> {
+        Ok(())
+    }
 }
 
 /// Resumes a coroutine and goes on until it ends or hands control over; what else it yields is passed up.
@@ -68,6 +72,9 @@ impl<D: Drivable> Future for Drive<'_, D> {
         let came = match stepped {
             Ok(Driven::Yielded(value)) if driven.is_mark(value.bind(py)) => Came::Marked,
             Ok(Driven::Yielded(value)) => {
+                if let Err(error) = driven.waits(py) {
+                    error.write_unraisable(py, Some(&iterator));
+                }
                 channel.yielded.set(Some(value));
                 if begins {
                     *channel.awaiting.borrow_mut() = Some(iterator.unbind());
