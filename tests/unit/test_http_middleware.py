@@ -1,6 +1,9 @@
 """What http middleware does better than Starlette's, and how it ends: both event loops, every way a response is sent."""
 
 import contextvars
+import gc
+import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -368,3 +371,129 @@ async def test_the_cancel_scope_of_a_task_can_be_told() -> None:
         assert inside[1] is not outside[1]
         assert inside == place()
     assert outside == place()
+
+
+class Witness:
+    """Something that a request holds, to be seen when it is let go."""
+
+
+async def failing(scope: Any, receive: Any, send: Any) -> None:
+    raise LookupError("rest")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("answer", [*WAYS, failing])
+async def test_nothing_of_a_request_is_left_to_the_garbage_collector(answer: Any) -> None:
+    witnesses: list[Any] = []
+
+    def witness() -> Witness:
+        made = Witness()
+        witnesses.append(weakref.ref(made))
+        return made
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        scope["rest"] = witness()
+        held = witness()
+        await answer(scope, receive, send)
+        del held
+
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        request.state.seen = witness()
+        response = await call_next(request)
+        response.seen = witness()
+        return response
+
+    app = BaseHTTPMiddleware(BaseHTTPMiddleware(inner, dispatch), dispatch)
+    gc.collect()
+    gc.disable()
+    try:
+        try:
+            await Client().call(app)
+        except LookupError:
+            pass
+        await anyio.lowlevel.checkpoint()
+        assert witnesses
+        assert [each() for each in witnesses] == [None] * len(witnesses)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("thrown_away", ["closed", "dropped"])
+@pytest.mark.parametrize("at", ["endpoint", "dispatch", "background"])
+def test_a_request_that_is_thrown_away_closes_all_that_it_has_begun(at: str, thrown_away: str) -> None:
+    ended: list[str] = []
+
+    @types.coroutine
+    def stop() -> Any:
+        yield "a wait"
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            if at == "endpoint":
+                await stop()
+            await whole(scope, receive, send)
+            await stop()
+        finally:
+            ended.append("inner")
+
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        try:
+            response = await call_next(request)
+            if at == "dispatch":
+                await stop()
+            return response
+        finally:
+            ended.append("dispatch")
+
+    async def steps() -> None:
+        client = Client()
+        found = {**scope(), "forzium.nothing_follows": True}
+        step = BaseHTTPMiddleware(inner, dispatch)(found, client.receive, client.send)
+        assert step.send(None) == "a wait"
+        if thrown_away == "closed":
+            step.close()
+        del step
+
+    anyio.run(steps)
+    gc.collect()
+    assert sorted(ended) == ["dispatch", "inner"]
+
+
+@pytest.mark.anyio
+async def test_a_run_that_nobody_awaits_does_not_begin() -> None:
+    begun: list[Any] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        begun.append(scope)
+
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        call_next(request)
+        call_next(request).close()
+        return PlainTextResponse("a")
+
+    assert await Client().call(BaseHTTPMiddleware(inner, dispatch)) == b"a"
+    assert begun == []
+
+
+@pytest.mark.anyio
+async def test_a_body_of_told_length_is_passed_on_before_what_its_end_waits_for() -> None:
+    arrived = anyio.Event()
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+        await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        await arrived.wait()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    client = Client(lambda message: arrived.set() if message.get("body") else None)
+    assert await client.call(BaseHTTPMiddleware(BaseHTTPMiddleware(inner, passing), passing)) == b"abc"
+
+
+@pytest.mark.anyio
+async def test_a_body_longer_than_told_is_passed_on_as_it_is() -> None:
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+        await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        await send({"type": "http.response.body", "body": b"def"})
+
+    assert await Client().call(BaseHTTPMiddleware(inner, passing)) == b"abcdef"
