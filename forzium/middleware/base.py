@@ -11,6 +11,7 @@ moment `call_next` returns, and by whatever wraps this middleware.
 Source: `starlette.middleware.base`. There context variables flow in only, and there is always a second task.
 """
 
+import types
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from forzium.requests import Request
 from forzium.responses import Response
 
 if TYPE_CHECKING:
-    from forzium.types import ASGIApp
+    from forzium.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["BaseHTTPMiddleware", "DispatchFunction", "RequestResponseEndpoint"]
 
@@ -41,6 +42,8 @@ class BaseHTTPMiddleware(Around):
     """
 
     def __init__(self, app: "ASGIApp", dispatch: DispatchFunction | None = None) -> None:
+        # Servers ask whether `__call__` of an object is a coroutine function.
+        self.__dict__["__call__"] = types.MethodType(_asgi3, self)
         self.app = app
         self.dispatch_func = self.dispatch if dispatch is None else dispatch
 
@@ -51,3 +54,7 @@ class BaseHTTPMiddleware(Around):
             NotImplementedError: A subclass neither overrides this nor was given `dispatch=`.
         """
         raise NotImplementedError()
+
+
+async def _asgi3(middleware: BaseHTTPMiddleware, scope: "Scope", receive: "Receive", send: "Send") -> None:
+    await middleware(scope, receive, send)

@@ -2,6 +2,7 @@
 
 import contextvars
 import gc
+import inspect
 import types
 import weakref
 from collections.abc import Callable
@@ -497,3 +498,10 @@ async def test_a_body_longer_than_told_is_passed_on_as_it_is() -> None:
         await send({"type": "http.response.body", "body": b"def"})
 
     assert await Client().call(BaseHTTPMiddleware(inner, passing)) == b"abcdef"
+
+
+@pytest.mark.anyio
+async def test_servers_take_it_for_an_asgi_3_application() -> None:
+    app = BaseHTTPMiddleware(whole, passing)
+    assert inspect.iscoroutinefunction(app.__call__)
+    assert await Client().call(app.__call__) == b"a"
