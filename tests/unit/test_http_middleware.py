@@ -1,5 +1,6 @@
 """What http middleware does better than Starlette's, and how it ends: both event loops, every way a response is sent."""
 
+import contextlib
 import contextvars
 import gc
 import inspect
@@ -510,3 +511,29 @@ async def test_servers_take_it_for_an_asgi_3_application() -> None:
     app = BaseHTTPMiddleware(whole, passing)
     assert inspect.iscoroutinefunction(app.__call__)
     assert await Client().call(app.__call__) == b"a"
+
+
+@pytest.mark.anyio
+async def test_a_second_run_that_streams_out_of_a_scope_is_ended_when_dispatch_fails() -> None:
+    calls: list[int] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ConnectionError("once")
+        with anyio.CancelScope():
+            try:
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await anyio.sleep_forever()
+            finally:
+                calls.append(0)
+
+    async def retrying(request: Any, call_next: Any) -> Any:
+        with contextlib.suppress(ConnectionError):
+            await call_next(request)
+        await call_next(request)
+        raise LookupError("dispatch")
+
+    with pytest.raises(LookupError, match="dispatch"):
+        await Client().call(BaseHTTPMiddleware(inner, retrying))
+    assert calls == [1, 1, 0]

@@ -318,7 +318,7 @@ impl Relay {
             // This run goes on from here in a task of its own.
             return self.hand_over(py, if is_start { At::HandedOver } else { At::Parted });
         }
-        super::move_dispatch(&turn)?;
+        super::move_dispatch(&turn, run)?;
         if is_start { self.end(py.None()) } else { self.wait(apart.call_method1(interned::send(py), (message,))?) }
     }
 

@@ -122,7 +122,7 @@ impl Drivable for Going<'_> {
             Some(run) if run.get().held.0.almost.borrow().is_some() => {
                 // What was kept because it was to be over at once is not: `dispatch` goes on without it.
                 run.get().part(py)?;
-                move_dispatch(&run.get().turn(py)?)
+                move_dispatch(&run.get().turn(py)?, &run)
             }
             _ => Ok(()),
         }
@@ -289,7 +289,7 @@ async fn go_on(connection: &Connection, run: &Going<'_>, resume: Resume) -> PyRe
 async fn join_dispatch(connection: &Connection, turn: &Bound<'_, CallNext>, companion: Py<PyAny>) -> PyResult<()> {
     let py = connection.py();
     let companion = connection.keep(companion.into_bound(py));
-    if let Some(run) = turn.get().newest(py) {
+    if let Some(run) = turn.get().stayed(py) {
         let error = &run.get().held.0.error;
         let interrupted = companion.get().getattr(pyo3::intern!(py, "has_interrupted"))?.is_truthy()?;
         if interrupted {
@@ -388,9 +388,10 @@ pub fn give_task(turn: &Bound<'_, CallNext>, run: &Bound<'_, Run>) -> PyResult<(
 }
 
 /// Lets `dispatch` go on in a task of its own: the rest stays in this one.
-fn move_dispatch(turn: &Bound<'_, CallNext>) -> PyResult<()> {
+fn move_dispatch(turn: &Bound<'_, CallNext>, run: &Bound<'_, Run>) -> PyResult<()> {
     let py = turn.py();
     let state = &turn.get().state.0;
+    *state.stayed.borrow_mut() = Some(run.clone().unbind());
     let connection = beside(turn);
     let machine = Rc::clone(&connection);
     let steps = Awaitable::new(
@@ -405,8 +406,8 @@ fn move_dispatch(turn: &Bound<'_, CallNext>) -> PyResult<()> {
             }
             let state = &turn.get().state.0;
             // The run in the first task answers a request that nobody answers any more.
-            let interrupts =
-                state.error.borrow().is_some() && runs.first().is_some_and(|run| !run.get().held.0.ended.get());
+            let interrupts = state.error.borrow().is_some()
+                && turn.get().stayed(py).is_some_and(|run| !run.get().held.0.ended.get());
             Ok(interrupts.into_pyobject(py)?.to_owned().into_any().unbind())
         }),
     );

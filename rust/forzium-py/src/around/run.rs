@@ -37,6 +37,8 @@ pub struct State {
     pub runs: RefCell<Vec<Py<Run>>>,
     /// The task in which `dispatch` goes on, once it has moved there.
     pub elsewhere: RefCell<Option<Py<PyAny>>>,
+    /// The run that stayed in the first task then.
+    pub stayed: RefCell<Option<Py<Run>>>,
     /// What `dispatch`, or sending its response, has raised.
     pub error: RefCell<Option<Py<PyBaseException>>>,
     /// Whether the response of `dispatch` is being sent: it can hand over control no more.
@@ -70,6 +72,9 @@ impl CallNext {
         if let Ok(error) = state.error.try_borrow() {
             visit.call(&*error)?;
         }
+        if let Ok(stayed) = state.stayed.try_borrow() {
+            visit.call(&*stayed)?;
+        }
         if let Ok(runs) = state.runs.try_borrow() {
             for run in runs.iter() {
                 visit.call(run)?;
@@ -101,6 +106,11 @@ impl CallNext {
         self.state.0.runs.borrow().last().map(|run| run.bind(py).clone())
     }
 
+    /// The run that stayed in the first task when `dispatch` moved.
+    pub fn stayed<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Run>> {
+        self.state.0.stayed.borrow().as_ref().map(|run| run.bind(py).clone())
+    }
+
     /// Lets go of everything that changes; a cycle through a run ends here.
     pub fn clear(&self) {
         let state = &self.state.0;
@@ -108,7 +118,8 @@ impl CallNext {
             .map(|cell| cell.try_borrow_mut().ok().and_then(|mut held| held.take()));
         let error = state.error.try_borrow_mut().ok().and_then(|mut held| held.take());
         let runs = state.runs.try_borrow_mut().ok().map(|mut runs| std::mem::take(&mut *runs));
-        drop((held, error, runs));
+        let stayed = state.stayed.try_borrow_mut().ok().and_then(|mut held| held.take());
+        drop((held, error, runs, stayed));
     }
 }
 
