@@ -237,7 +237,7 @@ def require_status(status_code: int) -> None:
         raise ValueError(f"expected a status code from 100 to 999, but found {status_code!r}")
 
 
-def _has_no_content(status_code: int) -> bool:
+def has_no_content(status_code: int) -> bool:
     return status_code < 200 or status_code in (204, 304)
 
 
@@ -245,7 +245,7 @@ def framed(response: Response, is_head: bool) -> tuple[RawHeaders, bytes | memor
     """Give headers and body as HTTP frames them. Source: RFC 9110, 6.4.1, 8.6, 15."""
     status_code, headers, body = response.status_code, response.raw_headers, response.body
     require_status(status_code)
-    if _has_no_content(status_code):
+    if has_no_content(status_code):
         return (headers if status_code == 304 else with_length(headers, None)), b""
     length = b"%d" % len(body)
     declared = [value for name, value in headers if name == b"content-length"]

@@ -21,7 +21,7 @@ import anyio.to_thread
 from forzium._utils import create_collapsing_task_group
 from forzium.datastructures import Headers, MutableHeaders
 from forzium.responses import header_text
-from forzium.responses.base import PlainTextResponse, Response, require_status, with_length
+from forzium.responses.base import PlainTextResponse, Response, has_no_content, require_status, with_length
 from forzium.responses.ranges import (
     MalformedRangeHeader,
     Range,
@@ -102,7 +102,8 @@ class FileResponse(Response):
         is_http = scope["type"] == "http"
         if scope["type"] == "websocket":
             send = self._wrap_websocket_denial_send(send)
-        header_only = is_http and scope["method"].upper() == "HEAD"
+        is_bodiless = has_no_content(self.status_code)
+        header_only = is_bodiless or (is_http and scope["method"].upper() == "HEAD")
         reports_disconnects = is_http and send_reports_disconnects(scope)
         stat_result = await self._stat()
         size = stat_result.st_size
@@ -117,7 +118,9 @@ class FileResponse(Response):
             await refusal(scope, receive, send)
             return
 
-        path_send = is_http and not ranges and "http.response.pathsend" in (scope.get("extensions") or {})
+        path_send = (
+            is_http and not ranges and not is_bodiless and "http.response.pathsend" in (scope.get("extensions") or {})
+        )
         send = raising_client_disconnect(send)
         if not ranges:
             send_file = partial(self._send_whole, send, size, header_only, path_send)
@@ -179,6 +182,8 @@ class FileResponse(Response):
         declared = [value for name, value in self.raw_headers if name == b"content-length"]
         length = b"%d" % size
         headers = self.raw_headers if not declared or declared == [length] else with_length(self.raw_headers, length)
+        if has_no_content(self.status_code) and self.status_code != 304:
+            headers = with_length(headers, None)
         start = {"type": "http.response.start", "status": self.status_code, "headers": headers}
         if header_only:
             await send(start)

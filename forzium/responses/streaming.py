@@ -16,7 +16,7 @@ from anyio import CancelScope
 from forzium._utils import create_collapsing_task_group
 from forzium.concurrency import iterate_in_threadpool
 from forzium.requests import ClientDisconnect
-from forzium.responses.base import Response, require_status
+from forzium.responses.base import Response, has_no_content, require_status, with_length
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -44,7 +44,8 @@ class StreamingResponse(Response):
         background: A task to run after the response was sent. Default is none.
 
     Each chunk is one message, and the next chunk is asked for when it was sent: a slow client slows the iterable down.
-    When sending fails or is cancelled, an async generator is closed at once.
+    When sending fails or is cancelled, an async generator is closed at once. With a status that has no content (1xx,
+    204, 304) it is closed without being asked for any.
 
     Raises:
         ClientDisconnect: (on sending) the server reports by ``OSError`` that the client has left.
@@ -78,6 +79,9 @@ class StreamingResponse(Response):
             ClientDisconnect: ``send`` raised ``OSError``; one that the iterable raises stays what it is.
         """
         require_status(self.status_code)
+        if has_no_content(self.status_code):
+            await self._send_without_content(send)
+            return
         headers, charset, iterator = self.raw_headers, self.charset, self.body_iterator
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
@@ -97,6 +101,16 @@ class StreamingResponse(Response):
                 await close()
             raise
         try:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except OSError:
+            raise ClientDisconnect
+
+    async def _send_without_content(self, send: Send) -> None:
+        headers = self.raw_headers if self.status_code == 304 else with_length(self.raw_headers, None)
+        if (close := getattr(self.body_iterator, "aclose", None)) is not None:
+            await close()
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except OSError:
             raise ClientDisconnect

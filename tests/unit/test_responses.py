@@ -5,7 +5,9 @@ from typing import Any
 
 import anyio
 import pytest
+from conformance.harness import Request
 
+from forzium import FastAPI
 from forzium.requests import ClientDisconnect
 from forzium.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
@@ -222,3 +224,34 @@ def test_the_headers_look_like_starlettes() -> None:
     assert repr(PlainTextResponse("x").headers) == (
         "MutableHeaders({'content-length': '1', 'content-type': 'text/plain; charset=utf-8'})"
     )
+
+
+@pytest.mark.parametrize("status", [103, 204, 304])
+@pytest.mark.anyio
+async def test_a_status_without_content_has_none_of_a_stream_or_file(tmp_path: Path, status: int) -> None:
+    """Starlette sends the chunks and the file, which servers refuse or which break the connection's framing."""
+    taken: list[int] = []
+
+    async def chunks() -> Any:
+        taken.append(1)
+        yield b"chunk"
+
+    (tmp_path / "a.txt").write_text("content")
+    app = FastAPI()
+    app.get("/stream")(lambda: StreamingResponse(chunks(), status, headers={"content-length": "5"}))
+    app.get("/file")(lambda: FileResponse(tmp_path / "a.txt", status))
+    for target in ("/stream", "/file"):
+        for extensions in ({}, {"http.response.pathsend": {}}):
+            sent: list[Any] = []
+
+            async def send(message: Any, sent: list[Any] = sent) -> None:
+                sent.append(message)
+
+            scope = Request(target, scope={"extensions": extensions}).asgi_scope()
+            with anyio.fail_after(10):
+                await app(scope, anyio.sleep_forever, send)  # type: ignore[arg-type]
+            start, *rest = sent
+            assert start["status"] == status
+            assert (b"content-length" in dict(start["headers"])) is (status == 304)
+            assert rest == [{"type": "http.response.body", "body": b"", "more_body": False}]
+    assert taken == []

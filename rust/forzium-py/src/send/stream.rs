@@ -18,11 +18,15 @@ use crate::awaitable::{Held, next_step, noted, steps_of, wait};
 use crate::connection::{Connection, Kept};
 use crate::{imports, interned, message};
 
-/// Whether a response is a stream whose class is known, and nothing of it was replaced on the object.
+/// Whether a response is a stream whose class is known, nothing of it was replaced on the object, and its status has
+/// content.
 pub fn is_stream(response: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = response.py();
     let class = response.get_type();
     if !class.is(imports::streaming_response(py)?) && !class.is(imports::event_source_response(py)?) {
+        return Ok(false);
+    }
+    if matches!(response.getattr(interned::status_code(py))?.extract::<u16>(), Ok(100..=199 | 204 | 304)) {
         return Ok(false);
     }
     let own = response.getattr(pyo3::intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
