@@ -122,13 +122,21 @@ def _route_entry(route: BaseRoute) -> EntrySpec:
 
 
 def _included(included: IncludedRouter, form_limits: Mapping[str, Any]) -> Iterator[EntrySpec]:
-    """The entries of an included router, flat; one opaque entry if the router answers in a way of its own."""
-    if not is_native(included):
+    """The entries of an included router, flat; one opaque entry if the router answers in a way of its own.
+
+    What is wrong with what the router was included with shows when its routes are made, and so when it is asked, as in
+    FastAPI: routes that are registered before it answer.
+    """
+    try:
+        candidates = included.effective_candidates() if is_native(included) else None
+    except Exception:
+        candidates = None
+    if candidates is None:
         yield EntrySpec(route=included, endpoint=None, pieces=None)
         return
     context = included.include_context
     limits = {**form_limits, **context.form_limits}
-    for candidate in included.effective_candidates():
+    for candidate in candidates:
         if isinstance(candidate, IncludedRouter):
             yield from _included(candidate, limits)
             continue
