@@ -3,10 +3,14 @@
 Nothing here is for users of forzium but through the modules that re-export it (`forzium.json`, `forzium.applications`).
 """
 
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, MutableMapping
 from collections.abc import Awaitable as _Awaitable
+from contextvars import Context, ContextVar
+from threading import local
 from typing import Any, Literal, Self, TypeVar, final
 
+from anyio import CapacityLimiter
 from typing_extensions import disjoint_base
 
 from forzium.websockets import WebSocketState
@@ -23,6 +27,7 @@ __all__ = [
     "Coder",
     "Compress",
     "Cors",
+    "Crew",
     "DisconnectWatch",
     "Dispatcher",
     "Exchange",
@@ -41,9 +46,11 @@ __all__ = [
     "Socket",
     "Table",
     "TrustedHost",
+    "Waiter",
     "declared",
     "dumps",
     "form_kind",
+    "in_thread",
     "loads",
     "native",
     "parse_cookies",
@@ -529,6 +536,76 @@ def place() -> tuple[Any, Any] | None:
 
 def form_kind(content_type: str, /) -> Literal["urlencoded", "multipart"] | None:
     """Say which form a media type says a body is."""
+
+def in_thread(func: Callable[..., Any], args: tuple[Any, ...], /, *, limited: bool = True) -> Awaitable | None:
+    """Have `func(*args)` called in a worker thread. None where the running event loop is not asyncio's.
+
+    Args:
+        func: What to call.
+        args: Its arguments.
+        limited: Whether it takes a token of anyio's default thread limiter. Default is True.
+    """
+
+@final
+class Crew:
+    """The worker threads of one asyncio event loop.
+
+    Args:
+        event_loop: The event loop.
+        limiter: anyio's default thread limiter.
+        start_thread: `(crew) -> None`: starts a thread that calls `work`.
+        wait_for_token: `(crew, token) -> None`: has a token of the limiter waited for; then `granted` is called.
+        threadlocals: The `threading.local` by which `anyio.from_thread` knows a worker thread.
+        task_states: What anyio knows of each task, by weak reference.
+        library: The context variable that names the running asynchronous library, if there is one.
+    """
+
+    def __new__(
+        cls,
+        event_loop: AbstractEventLoop,
+        limiter: CapacityLimiter,
+        *,
+        start_thread: Callable[[Crew], None],
+        wait_for_token: Callable[[Crew, object], None],
+        threadlocals: local,
+        task_states: dict[Any, Any],
+        library: ContextVar[str | None] | None,
+    ) -> Crew: ...
+    @property
+    def dismissed(self) -> bool:
+        """Whether it takes no calls any more."""
+
+    def work(self) -> None:
+        """Make calls, in a thread of its own, until there is none for some time."""
+
+    def dismiss(self, *_args: Any) -> None:
+        """Let the threads end as soon as they have nothing to do."""
+
+    def abandon(self) -> None:
+        """Forget threads that are not there, in a forked process."""
+
+    def report(self) -> None:
+        """Hand out what the calls came to, in the event loop."""
+
+    def grow(self) -> None:
+        """Take more tokens and wake more threads, in the event loop."""
+
+    def granted(self, token: object | None) -> None:
+        """Take a token that was waited for; None: the wait was given up."""
+
+@final
+class Waiter:
+    """What a task waits for while a worker thread makes its call, with as much of a future as `asyncio.Task` uses."""
+
+    _asyncio_future_blocking: bool
+    def get_loop(self) -> AbstractEventLoop: ...
+    def add_done_callback(self, callback: Callable[[Waiter], Any], /, *, context: Context | None = None) -> None: ...
+    def remove_done_callback(self, callback: Callable[[Waiter], Any]) -> int: ...
+    def cancel(self, msg: Any | None = None) -> bool: ...
+    def cancelled(self) -> bool: ...
+    def done(self) -> bool: ...
+    def result(self) -> None: ...
+    def exception(self) -> None: ...
 
 def parse_query(query: bytes, /) -> list[tuple[str, str]]:
     """Read the pairs of a query string or an urlencoded form, in order, blank values kept.

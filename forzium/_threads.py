@@ -1,11 +1,10 @@
 """Worker threads, under anyio's limit.
 
-Layer: ground, on anyio only. All of forzium's worker threads start here.
-Not for: choosing what runs in a thread.
+Layer: ground, on anyio and the native core. All of forzium's worker threads start here.
+Not for: choosing what runs in a thread; nor how threads share the work, which is the core's (`rust/.../threads/`).
 
-Under asyncio a *crew* of threads takes calls from one queue and reports what they came to in batches: a thread that is
-awake takes the next call without going to sleep, and the event loop is woken once for all that was done meanwhile.
-The threads are anyio's in every way that can be seen from inside of them: the caller's context variables, the limit
+Under asyncio a *crew* of threads takes calls from one queue and reports what they came to in batches. The threads are
+anyio's in every way that can be seen from inside of them: the caller's context variables, the limit
 (`anyio.to_thread.current_default_thread_limiter()`), `anyio.from_thread`. Under other event loops anyio's own threads
 do the work.
 
@@ -15,27 +14,23 @@ would make any number of threads.
 """
 
 import asyncio
+import os
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
-from contextvars import Context, copy_context
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextvars import Context
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-if TYPE_CHECKING:
-    from anyio import CapacityLimiter
+from forzium._forzium import Crew, in_thread
 
-__all__ = ["call_in_thread"]
+__all__ = ["call_beyond_the_limit", "call_in_thread", "crew_of"]
 
 T = TypeVar("T")
-
-_IDLE_SECONDS = 10.0
-"""How long a thread waits for work before it ends: as long as anyio's."""
 
 
 async def call_in_thread(func: Callable[..., T], *args: Any) -> T:
@@ -48,142 +43,26 @@ async def call_in_thread(func: Callable[..., T], *args: Any) -> T:
     Cancellation: by anyio, waits until the function is done and drops its result; by asyncio, is raised at once. A call
     whose thread has not begun is not made. In each case its token of the limiter is given back when the thread is free.
     """
-    crew = _crew_of_this_loop()
-    if crew is None:
+    call = in_thread(func, args)
+    if call is None:
         return await anyio.to_thread.run_sync(func, *args)
-    await anyio.lowlevel.checkpoint_if_cancelled()
-    limiter = anyio.to_thread.current_default_thread_limiter()
-    call = _Call(func, args, limiter, crew.loop.create_future())
-    try:
-        limiter.acquire_on_behalf_of_nowait(call)
-    except anyio.WouldBlock:
-        await limiter.acquire_on_behalf_of(call)
-    with anyio.CancelScope(shield=True) as scope:
-        crew.take(call, scope)
-        result: T = await call.future
+    result: T = await call
     return result
 
 
-class _Call:
-    """One call, and what it holds."""
+async def call_beyond_the_limit(func: Callable[..., T], *args: Any) -> T:
+    """Call a function in a worker thread that no limit holds back: clean-up, for which others may be waiting.
 
-    __slots__ = ("args", "context", "error", "func", "future", "limiter", "result", "scope")
-
-    context: Context
-    scope: Any
-
-    def __init__(
-        self, func: Callable[..., Any], args: tuple[Any, ...], limiter: "CapacityLimiter", future: asyncio.Future[Any]
-    ) -> None:
-        self.func = func
-        self.args = args
-        self.limiter = limiter
-        self.future = future
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def make(self) -> None:
-        """Make the call, in the thread, unless nobody waits for it any more."""
-        if self.future.cancelled():
-            return
-        try:
-            self.result = self.context.run(self.func, *self.args)
-        except BaseException as error:
-            self.error = error
-
-    def report(self) -> None:
-        """Give the result to the waiter and the token back, in the event loop."""
-        self.limiter.release_on_behalf_of(self)
-        if self.future.cancelled():
-            return
-        error = self.error
-        if error is None:
-            self.future.set_result(self.result)
-            return
-        if isinstance(error, StopIteration):  # which no future can raise
-            raised = RuntimeError("coroutine raised StopIteration")
-            raised.__cause__ = error
-            error = raised
-        self.future.set_exception(error)
-        self.error = None  # the frames of its traceback lead back here
-
-
-class _Crew:
-    """The threads of one event loop. All but `_work` is called in the loop's own thread."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
-        self._done: deque[_Call] = deque()
-        self._reporting = False
-        self._threads: set[threading.Thread] = set()
-        self._busy = 0
-        self._stopped = False
-
-    def take(self, call: _Call, scope: Any) -> None:
-        """Have a call made."""
-        call.context = copy_context()
-        call.context.run(_anyio.set_current_async_library, None)
-        call.scope = getattr(scope, "_parent_scope", None) or scope
-        self._busy += 1
-        self._calls.put(call)
-        if self._busy > len(self._threads):
-            thread = threading.Thread(target=self._work, name="AnyIO worker thread", daemon=True)
-            self._threads.add(thread)
-            thread.start()
-
-    def stop(self, _task: object = None) -> None:
-        """Let the threads end: their event loop does."""
-        self._stopped = True
-        for _ in self._threads:
-            self._calls.put(None)
-
-    def _work(self) -> None:
-        with _anyio.claim_worker_thread(_anyio.backend, self.loop):
-            while True:
-                try:
-                    call = self._calls.get(timeout=_IDLE_SECONDS)
-                except Empty:
-                    if self._leave():
-                        return
-                    continue
-                if call is None:
-                    return
-                _anyio.threadlocals.current_cancel_scope = call.scope
-                call.make()
-                del _anyio.threadlocals.current_cancel_scope
-                self._done.append(call)
-                del call
-                if not self._reporting:
-                    self._reporting = True
-                    self._in_loop(self._report)
-
-    def _leave(self) -> bool:
-        """End an idle thread, in agreement with the event loop, which counts them."""
-        answer: SimpleQueue[bool] = SimpleQueue()
-
-        def decide() -> None:
-            idle = self._busy < len(self._threads)
-            if idle:
-                self._threads.discard(thread)
-            answer.put(idle)
-
-        thread = threading.current_thread()
-        return self._stopped or not self._in_loop(decide) or answer.get()
-
-    def _in_loop(self, callback: Callable[[], None]) -> bool:
-        try:
-            self.loop.call_soon_threadsafe(callback)
-        except RuntimeError:  # the loop was closed; nobody waits any more
-            return False
-        return True
-
-    def _report(self) -> None:
-        # A call done after this line schedules another report.
-        self._reporting = False
-        while self._done:
-            self._busy -= 1
-            self._done.popleft().report()
+    Cancellation: by anyio, waits until the function is done and drops its result; by asyncio, is raised at once. The
+    call is made all the same.
+    """
+    call = in_thread(func, args, limited=False)
+    if call is None:
+        with anyio.CancelScope(shield=True):
+            return await anyio.to_thread.run_sync(func, *args, limiter=anyio.CapacityLimiter(1))
+        raise AssertionError("a shield swallows nothing")
+    result: T = await call
+    return result
 
 
 class _Anyio:
@@ -194,42 +73,108 @@ class _Anyio:
     """
 
     def __init__(self) -> None:
-        from anyio._backends._asyncio import AsyncIOBackend, find_root_task
-        from anyio._core._eventloop import claim_worker_thread, set_current_async_library, threadlocals
+        from anyio._backends._asyncio import AsyncIOBackend, _task_states, find_root_task
+        from anyio._core._eventloop import claim_worker_thread, threadlocals
 
         self.backend = AsyncIOBackend
         self.find_root_task = find_root_task
         self.claim_worker_thread = claim_worker_thread
-        self.set_current_async_library = set_current_async_library
         self.threadlocals = threadlocals
+        self.task_states = _task_states.data  # type: ignore[attr-defined]
+        self.library = None
+        if "sniffio" in sys.modules:
+            from sniffio import current_async_library_cvar
+
+            self.library = current_async_library_cvar
 
 
 _anyio: _Anyio
-_crew: anyio.lowlevel.RunVar["_Crew | None"] = anyio.lowlevel.RunVar("forzium_crew")
+_crew: anyio.lowlevel.RunVar[Crew | None] = anyio.lowlevel.RunVar("forzium_crew")
+_crews: WeakSet[Crew] = WeakSet()
+_waiting: set[asyncio.Task[None]] = set()
 
 
-def _crew_of_this_loop() -> _Crew | None:
-    """The crew of the running event loop. None where it is not asyncio's."""
-    crew = _crew.get(None)
-    if crew is not None:
-        return crew
-    return _new_crew()
-
-
-def _new_crew() -> _Crew | None:
+def crew_of(event_loop: asyncio.AbstractEventLoop) -> Crew | None:
+    """Give the crew of the running event loop. None where it cannot be known who ends the threads with it."""
     global _anyio
-    if "asyncio" not in sys.modules:
-        return None
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return None
     try:
         _anyio = _Anyio()
+        if asyncio.current_task() is None:  # something else runs on top of asyncio
+            return None
+        crew = _crew.get(None)
+        if crew is not None and not crew.dismissed:
+            return crew
         root = _anyio.find_root_task()
     except (ImportError, AttributeError):
         return None
-    crew = _Crew(loop)
-    root.add_done_callback(crew.stop, context=Context())
+    crew = Crew(
+        event_loop,
+        anyio.to_thread.current_default_thread_limiter(),
+        start_thread=_start_thread,
+        wait_for_token=_wait_for_token,
+        threadlocals=_anyio.threadlocals,
+        task_states=_anyio.task_states,
+        library=_anyio.library,
+    )
+    root.add_done_callback(crew.dismiss, context=Context())
+    if not _crews:
+        _watch_the_process()
+    _crews.add(crew)
     _crew.set(crew)
     return crew
+
+
+def _start_thread(crew: Crew) -> None:
+    # As anyio's: not a daemon, so that the interpreter waits for what it is doing.
+    options: dict[str, Any] = {"context": Context()} if sys.version_info >= (3, 14) else {}
+    event_loop = asyncio.get_running_loop()
+    threading.Thread(target=_work, args=(crew, event_loop), name="AnyIO worker thread", **options).start()
+
+
+def _work(crew: Crew, event_loop: asyncio.AbstractEventLoop) -> None:
+    _anyio.threadlocals.current_cancel_scope = None
+    with _anyio.claim_worker_thread(_anyio.backend, event_loop):
+        del event_loop
+        crew.work()
+
+
+def _wait_for_token(crew: Crew, token: object) -> None:
+    task = asyncio.get_running_loop().create_task(_granted(crew, token), context=Context())
+    _waiting.add(task)
+    task.add_done_callback(_waiting.discard)
+
+
+async def _granted(crew: Crew, token: object) -> None:
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    try:
+        await limiter.acquire_on_behalf_of(token)
+    except BaseException:
+        crew.granted(None)
+        raise
+    crew.granted(token)
+
+
+_watched = False
+
+
+def _watch_the_process() -> None:
+    """See that threads end with the process, and are not expected to live on in a forked one."""
+    global _watched
+    if _watched:
+        return
+    _watched = True
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_crews)
+    # Threads that nobody has dismissed, since their event loop was never run to its end, would be waited for.
+    if (register := getattr(threading, "_register_atexit", None)) is not None:
+        register(_dismiss_crews)
+
+
+def _forget_crews() -> None:
+    for crew in list(_crews):
+        crew.abandon()
+
+
+def _dismiss_crews() -> None:
+    for crew in list(_crews):
+        crew.dismiss()

@@ -16,9 +16,8 @@ from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
-from forzium._threads import call_in_thread
+from forzium._threads import call_beyond_the_limit, call_in_thread
 from forzium.exceptions import StarletteDeprecationWarning
 
 if TYPE_CHECKING:
@@ -92,14 +91,10 @@ async def contextmanager_in_threadpool(cm: AbstractContextManager[T]) -> AsyncGe
 
     Source: `fastapi.concurrency.contextmanager_in_threadpool`.
     """
-    beyond_the_limit = anyio.CapacityLimiter(1)
 
     async def leave(error: BaseException | None) -> bool:
         kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
-        handled: bool | None = False
-        with anyio.CancelScope(shield=True):
-            handled = await anyio.to_thread.run_sync(cm.__exit__, kind, error, trace, limiter=beyond_the_limit)
-        return bool(handled)
+        return bool(await call_beyond_the_limit(cm.__exit__, kind, error, trace))
 
     value = await run_in_threadpool(cm.__enter__)
     try:

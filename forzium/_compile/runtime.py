@@ -14,13 +14,11 @@ from contextvars import copy_context
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-import anyio
-import anyio.to_thread
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
 from forzium._fields.field import located_errors
-from forzium._threads import call_in_thread
+from forzium._threads import call_beyond_the_limit, call_in_thread
 from forzium.concurrency import run_in_threadpool
 from forzium.datastructures import URL
 from forzium.exceptions import (
@@ -54,16 +52,11 @@ def plain_text(text: str, status_code: int) -> Response:
 # Calling
 
 
-async def run_in_thread(call: Callable[..., Any], names: tuple[str, ...], values: list[Any]) -> Any:
-    """Call in a worker thread with keyword arguments."""
-    return await call_in_thread(_call, call, names, values)
-
-
 Step = tuple[Callable[..., Any], tuple[str, ...], list[Any], list[tuple[int, int]]]
 
 
 async def run_trip(steps: list[Step]) -> list[Any]:
-    """Make several calls in one worker thread, one after the other.
+    """Make several calls in one worker thread, one after the other, where the core has no threads of its own.
 
     Args:
         steps: For each call the callable, the names and values of its keyword arguments, and which of these are the
@@ -134,13 +127,10 @@ async def exit_sync_generator(generator: Generator[Any, None, None], exception: 
 
     Source: `contextlib.contextmanager`; FastAPI, `contextmanager_in_threadpool`.
     """
-    done = False
     try:
-        with anyio.CancelScope(shield=True):
-            done = await anyio.to_thread.run_sync(_leave, generator, exception, limiter=anyio.CapacityLimiter(1))
+        return await call_beyond_the_limit(_leave, generator, exception)
     except StopAsyncIteration as error:
         raise _in_generator(error) from error
-    return done  # noqa: RET504  (the scope may swallow an exception, says the type checker)
 
 
 def _leave(generator: Generator[Any, None, None], exception: BaseException | None) -> bool:

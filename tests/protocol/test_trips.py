@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import threading
+import weakref
 from typing import Any
 
 import anyio.to_thread
 import pytest
 
-from forzium import Depends, FastAPI, HTTPException, Query
+from forzium import Depends, FastAPI, HTTPException, Query, Request
 from protocol.asgi import Host, http_scope
 
 pytestmark = pytest.mark.anyio
@@ -158,3 +160,37 @@ async def test_a_plain_endpoint_reaches_the_event_loop_through_anyio() -> None:
         return anyio.from_thread.run(answer)
 
     assert await exchange(app, "/") == (200, b'"from the loop"')
+
+
+async def test_nothing_of_a_request_survives_it_where_many_are_in_flight() -> None:
+    app = FastAPI()
+
+    class Thing:
+        pass
+
+    things: list[weakref.ref[Thing]] = []
+
+    def makes() -> Thing:
+        thing = Thing()
+        things.append(weakref.ref(thing))
+        return thing
+
+    @app.get("/")
+    def endpoint(request: Request, thing: Thing = Depends(makes)) -> int:
+        things.append(weakref.ref(request))
+        if len(things) % 3 == 0:
+            raise HTTPException(418)
+        return 1
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with anyio.create_task_group() as group:
+            for _ in range(64):
+                group.start_soon(exchange, app, "/")
+        await exchange(app, "/")
+        # What an exception's traceback leads to is for the collector.
+        gc.collect()
+        assert (len(things), [thing for thing in things if thing() is not None]) == (130, [])
+    finally:
+        gc.enable()

@@ -2,37 +2,16 @@
 //! their `yield`.
 
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::awaitable::{Held, apart, wait};
-use crate::connection::{Connection, Exit, Lifetime};
-use crate::disconnect::in_thread;
+use crate::connection::{Connection, Exit, Kept, Lifetime};
+use crate::disconnect;
+use crate::keywords::invoke;
 use crate::plan::{Calling, Input, Node};
+use crate::threads::{self, Job, Work};
 use crate::{imports, interned};
-
-/// Calls with keyword arguments given in the order of their names.
-pub fn invoke<'py>(
-    call: &Bound<'py, PyAny>,
-    arguments: &[Bound<'py, PyAny>],
-    names: &Bound<'py, PyTuple>,
-) -> PyResult<Bound<'py, PyAny>> {
-    if arguments.is_empty() {
-        return call.call0();
-    }
-    if arguments.len() != names.len() {
-        return Err(PyRuntimeError::new_err("forzium: a callable has as many arguments as names; please report this"));
-    }
-    // SAFETY:
-    // - `Bound` is a transparent wrapper of a non-null object pointer, so the slice is an array of live objects, borrowed
-    //   for the length of the call.
-    // - All are keyword arguments: none is positional, and there is one for each name in the tuple, as checked above.
-    unsafe {
-        let result = ffi::PyObject_Vectorcall(call.as_ptr(), arguments.as_ptr().cast(), 0, names.as_ptr());
-        Bound::from_owned_ptr_or_err(call.py(), result)
-    }
-}
 
 /// Calls a dependency or an endpoint and gives its value.
 ///
@@ -62,8 +41,8 @@ async fn unlimited<'c>(
             wait(connection.channel(), waiting).await
         }
         Calling::Sync => {
-            let waiting = imports::run_in_thread(py)?.call1((call, names, PyList::new(py, arguments)?))?;
-            in_thread(connection, waiting).await
+            let values = in_thread(connection, vec![step(py, node, arguments, Vec::new())]).await?;
+            Ok(values.into_iter().next_back().unwrap_or_else(|| py.None()))
         }
         Calling::Stream => invoke(call, &arguments, names).map(Bound::unbind),
         Calling::AsyncGenerator => {
@@ -87,7 +66,7 @@ async fn unlimited<'c>(
             drop(arguments);
             let waiting = imports::enter_sync_generator(py)?.call1((&generator,))?;
             let generator = connection.keep(generator);
-            let value = in_thread(connection, waiting).await?;
+            let value = disconnect::in_thread(connection, wait(connection.channel(), waiting)).await?;
             keep(connection, node.lifetime, Exit::Generator(generator.get().unbind()));
             Ok(value)
         }
@@ -139,23 +118,63 @@ impl<'c> Trip<'c> {
     /// *When cancelled here*: the thread is left to finish.
     pub async fn run(self, connection: &'c Connection) -> PyResult<Py<PyAny>> {
         let py = connection.py();
-        let steps = PyList::empty(py);
         let slots: Vec<usize> = self.steps.iter().map(|step| step.slot).collect();
-        for step in self.steps {
-            let (call, names) = (step.node.call.bind(py), step.node.names.bind(py));
-            steps.append((call, names, PyList::new(py, step.arguments)?, step.fills))?;
-        }
-        let results = in_thread(connection, imports::run_trip(py)?.call1((steps,))?).await?;
-        let results = results.into_bound(py).cast_into::<PyList>()?;
-        let mut last = py.None();
-        for (slot, value) in slots.into_iter().zip(results.iter()) {
-            last = value.clone().unbind();
-            if let Some(kept) = connection.vault.borrow_mut().values.get_mut(slot) {
-                *kept = Some(value.unbind());
+        let steps = self.steps.into_iter().map(|Step { node, arguments, fills, .. }| step(py, node, arguments, fills));
+        let mut values = in_thread(connection, steps.collect()).await?;
+        let last = values.last().map_or_else(|| py.None(), |last| last.clone_ref(py));
+        let mut vault = connection.vault.borrow_mut();
+        for (slot, value) in slots.into_iter().zip(values.drain(..)) {
+            if let Some(kept) = vault.values.get_mut(slot) {
+                *kept = Some(value);
             }
         }
         Ok(last)
     }
+}
+
+/// A call of a plain function, on its way to a worker thread.
+fn step<'py>(
+    py: Python<'py>,
+    node: &Node,
+    arguments: Vec<Bound<'py, PyAny>>,
+    fills: Vec<(usize, usize)>,
+) -> threads::Step {
+    threads::Step {
+        call: node.call.clone_ref(py),
+        names: node.names.clone_ref(py),
+        arguments: arguments.into_iter().map(Bound::unbind).collect(),
+        fills,
+    }
+}
+
+/// Makes calls in one trip to a worker thread. Gives their values.
+async fn in_thread(connection: &Connection, steps: Vec<threads::Step>) -> PyResult<Vec<Py<PyAny>>> {
+    match job(connection, steps)? {
+        Ok(job) => {
+            let outcome = threads::outcome(connection.channel(), || Ok(job.get().cast_into::<Job>()?));
+            disconnect::in_thread(connection, outcome).await
+        }
+        Err(steps) => apart(|| in_thread_of_anyio(connection, steps)).await,
+    }
+}
+
+/// The same where the event loop has no crew.
+async fn in_thread_of_anyio(connection: &Connection, steps: Vec<threads::Step>) -> PyResult<Vec<Py<PyAny>>> {
+    let py = connection.py();
+    let list = PyList::empty(py);
+    for threads::Step { call, names, arguments, fills } in steps {
+        list.append((call, names, PyList::new(py, arguments)?, fills))?;
+    }
+    let waiting = imports::run_trip(py)?.call1((list,))?;
+    disconnect::in_thread(connection, wait(connection.channel(), waiting)).await?.extract(py)
+}
+
+/// The calls as a job for the crew of the event loop; the calls again where there is none.
+fn job(connection: &Connection, steps: Vec<threads::Step>) -> PyResult<Result<Kept<'_>, Vec<threads::Step>>> {
+    let py = connection.py();
+    let Some(crew) = threads::crew_of_this_loop(py)? else { return Ok(Err(steps)) };
+    let job = Bound::new(py, Job::new(&crew, Work::Steps(steps), true)?)?;
+    Ok(Ok(connection.keep(job.into_any())))
 }
 
 /// The same under `Depends(max_concurrency=...)`: no more at once than the semaphore lets through.

@@ -20,7 +20,6 @@ imports! {
     redirect = "forzium._compile.runtime", "redirect",
     plain_text = "forzium._compile.runtime", "plain_text",
     call_handler_in_thread = "forzium._compile.runtime", "call_handler_in_thread",
-    run_in_thread = "forzium._compile.runtime", "run_in_thread",
     run_trip = "forzium._compile.runtime", "run_trip",
     enter_sync_generator = "forzium._compile.runtime", "enter_sync_generator",
     exit_sync_generator = "forzium._compile.runtime", "exit_sync_generator",
@@ -115,4 +114,10 @@ imports! {
     end_of_stream = "anyio", "EndOfStream",
     checkpoint = "anyio.lowlevel", "checkpoint",
     shielded_checkpoint = "anyio.lowlevel", "cancel_shielded_checkpoint",
+    checkpoint_if_cancelled = "anyio.lowlevel", "checkpoint_if_cancelled",
+    would_block = "anyio", "WouldBlock",
+    is_anyio_cancellation = "anyio._backends._asyncio", "is_anyio_cancellation",
+    invalid_state = "asyncio", "InvalidStateError",
+    object = "builtins", "object",
+    crew_of = "forzium._threads", "crew_of",
 }

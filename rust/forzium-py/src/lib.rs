@@ -9,9 +9,11 @@ mod disconnect;
 mod imports;
 mod interned;
 pub mod json;
+mod keywords;
 mod message;
 mod plan;
 mod providers;
+mod threads;
 // 2. Middleware: what it makes of a request and of a response.
 mod middleware;
 // 3. Stages: none knows another.
@@ -70,6 +72,8 @@ mod _forzium {
     use super::socket::{Exchange, Frames, Method, Socket, native};
     #[pymodule_export]
     use super::text::{form_kind, parse_cookies, parse_query};
+    #[pymodule_export]
+    use super::threads::{Crew, Waiter, in_thread};
 
     #[pymodule_init]
     fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {

@@ -7,6 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use crate::awaitable::{Held, wait};
 use crate::connection::Connection;
 use crate::disconnect::in_thread;
 use crate::json::Rules;
@@ -129,7 +130,7 @@ async fn validated<'c>(
     let result = if plan.answer.threaded {
         let waiting = imports::validate_in_thread(py)?.call1((validate, &value))?;
         let kept = connection.keep(value);
-        let result = in_thread(connection, waiting).await.map(|value| value.into_bound(py));
+        let result = in_thread(connection, wait(connection.channel(), waiting)).await.map(|value| value.into_bound(py));
         value = kept.get();
         result
     } else {

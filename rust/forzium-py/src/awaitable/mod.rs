@@ -35,7 +35,9 @@ pub use context::{Entered, adopt, copy, copy_current, in_context};
 pub use drive::{Came, Drivable, Inner, drive};
 pub use place::Place;
 pub use shared::Shared;
-pub use wait::{Driven, apart, attached, guard, iterator_of, next_step, noted, send_in, steps_of, throw_in, wait};
+pub use wait::{
+    Driven, apart, attached, guard, iterator_of, next_step, noted, pass_up, send_in, steps_of, throw_in, wait,
+};
 
 /// What the driver of an awaitable put in.
 pub enum Resume {
@@ -204,7 +206,7 @@ fn raised(typ: &Bound<'_, PyAny>, val: Option<Bound<'_, PyAny>>) -> PyResult<PyE
 }
 
 /// The exception that stands for a panic. It reaches the user as an error to report, never as a dead worker.
-fn panicked(panic: &(dyn Any + Send)) -> PyErr {
+pub fn panicked(panic: &(dyn Any + Send)) -> PyErr {
     let text = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

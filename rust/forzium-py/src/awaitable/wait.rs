@@ -90,6 +90,39 @@ impl Future for Wait<'_> {
     }
 }
 
+/// Passes an object up to the driver, as `yield` does, and waits to be resumed.
+///
+/// *When cancelled here*: what the driver throws is the result.
+pub fn pass_up<'c>(channel: &'c Channel, object: Bound<'c, PyAny>) -> PassUp<'c> {
+    PassUp { channel, object: Some(object) }
+}
+
+/// The future behind [`pass_up`].
+pub struct PassUp<'c> {
+    channel: &'c Channel,
+    /// What to pass up, until the first poll.
+    object: Option<Bound<'c, PyAny>>,
+}
+
+impl Future for PassUp<'_> {
+    type Output = PyResult<()>;
+
+    fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(object) = self.object.take() {
+            *self.channel.awaiting.borrow_mut() = Some(object.clone().unbind());
+            self.channel.yielded.set(Some(object.unbind()));
+            return Poll::Pending;
+        }
+        let passed_up = self.channel.awaiting.borrow_mut().take();
+        drop(passed_up);
+        match self.channel.resume.take() {
+            Some(Resume::Throw(error)) => Poll::Ready(Err(error)),
+            Some(Resume::Send(_)) => Poll::Ready(Ok(())),
+            None => Poll::Ready(Err(PyGeneratorExit::new_err(()))),
+        }
+    }
+}
+
 /// Does `work`, calling `note` whenever it begins to wait and each time it goes on waiting.
 ///
 /// Errors: one of `note` is thrown into the work, as one of the driver is.

@@ -38,9 +38,9 @@ pub async fn watched<T>(connection: &Connection, reads: bool, work: impl Future<
 /// Waits for a worker thread. It cannot be interrupted, so the request is cancelled when it has ended.
 ///
 /// *When cancelled here*: by the client's leaving not at all; otherwise as any wait.
-pub async fn in_thread<'c>(connection: &'c Connection, awaitable: Bound<'c, PyAny>) -> PyResult<Py<PyAny>> {
+pub async fn in_thread<T>(connection: &Connection, work: impl Future<Output = PyResult<T>>) -> PyResult<T> {
     occupy(connection, true)?;
-    let done = wait(connection.channel(), awaitable).await;
+    let done = work.await;
     occupy(connection, false)?;
     if done.is_ok() && has_left(connection)? {
         insist(connection)?;
