@@ -148,13 +148,17 @@ async fn leave_async(connection: &Connection, generator: Py<PyAny>, failure: Opt
         None => generator.bind(py).call_method0(interned::anext(py))?,
         Some(failure) => imports::throw_into(py)?.call1((&generator, failure.get()))?,
     };
-    drop(generator);
+    let generator = connection.keep(generator.into_bound(py));
     set_shield(connection, true)?;
     let outcome = wait(connection.channel(), waiting).await;
     set_shield(connection, false)?;
     match (outcome, failure) {
         (Ok(swallowed), Some(_)) => swallowed.is_truthy(py),
-        (Ok(_), None) => Err(PyRuntimeError::new_err("generator didn't stop")),
+        (Ok(_), None) => {
+            let closing = generator.get().call_method0(pyo3::intern!(py, "aclose"))?;
+            apart(|| wait(connection.channel(), closing)).await?;
+            Err(PyRuntimeError::new_err("generator didn't stop"))
+        }
         (Err(stop), None) if stop.is_instance_of::<PyStopAsyncIteration>(py) => Ok(false),
         (Err(error), _) => Err(error),
     }
