@@ -162,6 +162,9 @@ def test_the_cases_of_the_json_test_suite_are_answered_as_the_standard_library_a
             for form in (text, memoryview(text), text.decode("latin-1")):
                 given = bytes(form) if isinstance(form, memoryview) else form
                 expected, got = outcome(json.loads, given), outcome(fast.loads, form)
+                if expected[0] is RecursionError:
+                    assert got[0] is RecursionError, name
+                    continue
                 # Some are nested too deeply to be compared but by their text.
                 assert repr(got) == repr(expected), name
             assert not name.startswith("y_") or outcome(fast.loads, text)[0] == "value", name
