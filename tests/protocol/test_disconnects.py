@@ -1,5 +1,7 @@
 """`cancel_on_disconnect`: a client that leaves ends the endpoint, clean-up runs, nothing is sent, and no error is raised."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -447,3 +449,52 @@ async def test_an_error_of_receive_is_for_those_who_ask() -> None:
     for query in (b"", b"asks=1"):
         await app(http_scope("/", query_string=query), receive, client.send)
     assert [message["status"] for message in client.sent if "status" in message] == [200, 200]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_nothing_of_a_request_survives_it(leaves: bool, anyio_backend: str) -> None:
+    class Value:
+        pass
+
+    alive: list[weakref.ref[Value]] = []
+    app, point, client = FastAPI(cancel_on_disconnect=True), Point(), Client()
+
+    async def dependency(request: Request) -> Value:
+        value = Value()
+        alive.append(weakref.ref(value))
+        return value
+
+    @app.get("/")
+    async def endpoint(value: Value = Depends(dependency)) -> None:
+        point.reached.set()
+        await anyio.sleep(10 if leaves else 0.01)
+
+    gc.collect()
+    gc.disable()
+    try:
+        if leaves:
+            await client.ask_and_leave(app, point.reached)
+        else:
+            await client.ask(app)
+            assert not vars(client.left._event)["_waiters"]  # type: ignore[attr-defined]
+        await anyio.sleep(0.01)
+        assert [each() for each in alive] == [None]
+        assert not [each for each in gc.get_objects() if type(each).__name__ == "DisconnectWatch"]
+    finally:
+        gc.enable()
+
+
+async def test_an_abandoned_request_stops_listening() -> None:
+    app, client = FastAPI(cancel_on_disconnect=True), Client()
+
+    @app.get("/")
+    async def endpoint() -> None:
+        await anyio.sleep_forever()
+
+    with anyio.move_on_after(0.05):
+        await client.ask(app)
+    assert client.asked == 2
+    client.left.set()
+    await anyio.sleep(0.01)
+    assert (client.asked, client.sent) == (2, [])

@@ -314,7 +314,10 @@ pub fn until_disconnect(
         connection,
         Box::pin(async move {
             let work = machine.origin.object(machine.py())?.clone();
-            disconnect::watched(&machine, true, wait(machine.channel(), work)).await
+            disconnect::listen(&machine, true)?;
+            let done = wait(machine.channel(), work).await;
+            disconnect::rest(&machine)?;
+            done
         }),
     ))
 }

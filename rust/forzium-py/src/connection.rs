@@ -171,6 +171,9 @@ impl Anchor {
     }
 }
 
+/// What is to be done at some point of a machine's way.
+pub type Hook = fn(&Connection) -> PyResult<()>;
+
 /// One HTTP request or WebSocket connection.
 pub struct Connection {
     channel: Channel,
@@ -193,6 +196,10 @@ pub struct Connection {
     pub table: Anchor,
     /// The plan being carried out.
     pub plan: Anchor,
+    /// Called the next time that the machine waits.
+    pub on_wait: Cell<Option<Hook>>,
+    /// Called when it has ended.
+    pub on_end: Cell<Option<Hook>>,
     /// Who listens for the client's leaving.
     watch: OnceCell<Py<PyAny>>,
     /// The `receive` of those who ask for messages meanwhile.
@@ -221,6 +228,8 @@ impl Connection {
             origin: Anchor::default(),
             table: Anchor::default(),
             plan: Anchor::default(),
+            on_wait: Cell::new(None),
+            on_end: Cell::new(None),
             watch: OnceCell::new(),
             inbox: OnceCell::new(),
             occupied: Cell::new(false),
@@ -569,12 +578,17 @@ impl Held for Connection {
         Ok(())
     }
 
+    #[inline]
+    fn waits(&self) -> PyResult<()> {
+        self.on_wait.take().map_or(Ok(()), |call| call(self))
+    }
+
     fn clear(&self) {
         self.channel.clear();
-        if let Some(watch) = self.watch()
-            && let Err(error) = watch.call_method0(interned::close(self.py()))
+        if let Some(call) = self.on_end.take()
+            && let Err(error) = call(self)
         {
-            error.write_unraisable(self.py(), Some(watch));
+            error.write_unraisable(self.py(), None);
         }
         let request = self.request.try_borrow_mut().ok().and_then(|mut request| request.take());
         let vault = self.vault.try_borrow_mut().ok().map(|mut vault| std::mem::take(&mut *vault));

@@ -22,10 +22,13 @@ use crate::{call, disconnect, imports, json};
 pub async fn execute(connection: &Connection, plan: &Plan) -> PyResult<Option<Outgoing>> {
     read_body(connection, plan).await?;
     if plan.cancel_on_disconnect {
-        let reads = plan.injects_request || connection.existing_request().is_some();
-        return apart(|| disconnect::watched(connection, reads, outgoing(connection, plan))).await;
+        disconnect::listen(connection, plan.injects_request)?;
     }
-    outgoing(connection, plan).await
+    let done = outgoing(connection, plan).await;
+    if plan.cancel_on_disconnect {
+        disconnect::rest(connection)?;
+    }
+    done
 }
 
 /// Everything between the body and the response.

@@ -36,7 +36,7 @@ pub use drive::{Came, Drivable, Inner, drive};
 pub use place::Place;
 pub use shared::Shared;
 pub use wait::{
-    Driven, apart, attached, guard, iterator_of, next_step, noted, pass_up, send_in, steps_of, throw_in, wait,
+    Driven, apart, attached, guard, iterator_of, next_step, pass_up, send_in, steps_of, throw_in, wait, wait_noted,
 };
 
 /// What the driver of an awaitable put in.
@@ -85,6 +85,13 @@ pub trait Held {
     fn channel(&self) -> &Channel;
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
     fn clear(&self);
+
+    /// The machine has come to a point at which it waits.
+    ///
+    /// Errors: are thrown into the machine there.
+    fn waits(&self) -> PyResult<()> {
+        Ok(())
+    }
 }
 
 /// The state machine of one piece of work.
@@ -128,14 +135,21 @@ impl Awaitable {
             }
         }
         let mut context = Context::from_waker(Waker::noop());
-        let result = match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut context))) {
-            Ok(Poll::Pending) => {
-                return channel.yielded.take().map(Step::Yield).ok_or_else(|| {
-                    PyRuntimeError::new_err("forzium waited for nothing: this is a defect, please report it")
-                });
+        let result = loop {
+            match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut context))) {
+                Ok(Poll::Pending) => {
+                    if let Err(error) = self.held.0.waits() {
+                        drop(channel.yielded.take());
+                        channel.resume.set(Some(Resume::Throw(error)));
+                        continue;
+                    }
+                    return channel.yielded.take().map(Step::Yield).ok_or_else(|| {
+                        PyRuntimeError::new_err("forzium waited for nothing: this is a defect, please report it")
+                    });
+                }
+                Ok(Poll::Ready(result)) => break result,
+                Err(panic) => break Err(panicked(&*panic)),
             }
-            Ok(Poll::Ready(result)) => result,
-            Err(panic) => Err(panicked(&*panic)),
         };
         self.end(&mut machine);
         result.map(Step::Return)

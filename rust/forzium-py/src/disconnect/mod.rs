@@ -12,27 +12,58 @@ mod watch;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::awaitable::{Held, noted, wait};
+use crate::awaitable::{Held, wait};
 use crate::connection::{Connection, Exit};
 use crate::{imports, interned};
 
 pub use watch::DisconnectWatch;
 
-/// Does `work`, cancelling it when the client leaves. Nothing is listened to until it first waits.
+/// From here on the request is cancelled when the client leaves. Nothing is listened to until it first waits.
 ///
-/// `reads` says whether it may ask for messages itself.
-///
-/// *When cancelled here*: as `work` is. The listening is no reason any more to cancel anything.
-pub async fn watched<T>(connection: &Connection, reads: bool, work: impl Future<Output = PyResult<T>>) -> PyResult<T> {
-    enter(connection, reads)?;
-    let mut begun = false;
-    let done = noted(connection.channel(), work, || match std::mem::replace(&mut begun, true) {
-        false => begin(connection),
-        true => insist(connection),
-    })
-    .await;
-    rest(connection)?;
-    done
+/// `reads` says whether messages may be asked for meanwhile.
+pub fn listen(connection: &Connection, reads: bool) -> PyResult<()> {
+    let py = connection.py();
+    connection.on_wait.set(Some(begin));
+    connection.on_end.set(Some(end));
+    if connection.watch().is_some() {
+        return Ok(());
+    }
+    if imports::modules(py)?.contains(intern!(py, "trio"))? {
+        let watch = imports::trio_watch(py)?.call1((connection.receive(),))?;
+        if !watch.is_none() {
+            // A cancel scope has to stand outside of those that the request opens.
+            connection.vault.borrow_mut().request_exits.insert(0, Exit::Shield(watch.clone().unbind()));
+            return install(connection, watch);
+        }
+    }
+    if reads || connection.existing_request().is_some() {
+        install(connection, Bound::new(py, DisconnectWatch::new(connection.receive().clone()))?.into_any())?;
+    }
+    Ok(())
+}
+
+/// From here on the client's leaving is no reason any more. What the watch still hears is for those who ask.
+pub fn rest(connection: &Connection) -> PyResult<()> {
+    let py = connection.py();
+    connection.on_wait.set(None);
+    let Some(watch) = connection.watch() else { return Ok(()) };
+    match watch.cast::<DisconnectWatch>() {
+        Ok(own) => {
+            own.get().rest(py)?;
+            if own.get().left.0.get() {
+                // Where the cancellation ends: outside of all that is cleaned up.
+                connection.vault.borrow_mut().request_exits.insert(0, Exit::Shield(watch.clone().unbind()));
+            }
+        }
+        Err(_) => drop(watch.call_method0(intern!(py, "rest"))?),
+    }
+    if has_left(connection)? {
+        connection.left.set(true);
+        if let Some(request) = connection.existing_request() {
+            request.setattr(interned::is_disconnected(py), true)?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits for a worker thread. It cannot be interrupted, so the request is cancelled when it has ended.
@@ -55,26 +86,6 @@ pub fn client_disconnect(connection: &Connection) -> PyResult<PyErr> {
     Ok(PyErr::from_value(imports::client_disconnect(connection.py())?.call0()?))
 }
 
-/// What has to stand before the work begins.
-fn enter(connection: &Connection, reads: bool) -> PyResult<()> {
-    let py = connection.py();
-    if connection.watch().is_some() {
-        return Ok(());
-    }
-    if imports::modules(py)?.contains(intern!(py, "trio"))? {
-        let watch = imports::trio_watch(py)?.call1((connection.receive(),))?;
-        if !watch.is_none() {
-            // A cancel scope has to stand outside of those that the request opens.
-            connection.vault.borrow_mut().request_exits.insert(0, Exit::Shield(watch.clone().unbind()));
-            return install(connection, watch);
-        }
-    }
-    if reads {
-        install(connection, Bound::new(py, DisconnectWatch::new(connection.receive().clone()))?.into_any())?;
-    }
-    Ok(())
-}
-
 /// Makes the watch the one from whom messages are had.
 fn install(connection: &Connection, watch: Bound<'_, PyAny>) -> PyResult<()> {
     let py = connection.py();
@@ -94,12 +105,30 @@ fn begin(connection: &Connection) -> PyResult<()> {
     }
     let Some(watch) = connection.watch() else { return Ok(()) };
     match watch.cast::<DisconnectWatch>() {
-        Ok(watch) => DisconnectWatch::begin(watch, connection.occupied.get()),
-        Err(_) => watch.call_method1(intern!(py, "begin"), (connection.occupied.get(),)).map(drop),
+        Ok(watch) => DisconnectWatch::begin(watch, connection.occupied.get())?,
+        Err(_) => drop(watch.call_method1(intern!(py, "begin"), (connection.occupied.get(),))?),
     }
+    connection.on_wait.set(Some(go_on));
+    Ok(())
 }
 
 /// The request waits again: if something kept it from being cancelled, it is cancelled now.
+fn go_on(connection: &Connection) -> PyResult<()> {
+    insist(connection)?;
+    connection.on_wait.set(Some(go_on));
+    Ok(())
+}
+
+/// The request has ended: nobody is to listen any more.
+fn end(connection: &Connection) -> PyResult<()> {
+    let Some(watch) = connection.watch() else { return Ok(()) };
+    match watch.cast::<DisconnectWatch>() {
+        Ok(watch) => DisconnectWatch::close(watch),
+        Err(_) => watch.call_method0(interned::close(connection.py())).map(drop),
+    }
+}
+
+/// Cancels the request if the client has left and that was not done yet.
 fn insist(connection: &Connection) -> PyResult<()> {
     let Some(watch) = connection.watch() else { return Ok(()) };
     match watch.cast::<DisconnectWatch>() {
@@ -127,27 +156,4 @@ fn has_left(connection: &Connection) -> PyResult<bool> {
         Ok(watch) => Ok(watch.get().left.0.get()),
         Err(_) => watch.getattr(intern!(connection.py(), "left"))?.is_truthy(),
     }
-}
-
-/// The work has ended. What the watch still hears is for those who ask.
-fn rest(connection: &Connection) -> PyResult<()> {
-    let py = connection.py();
-    let Some(watch) = connection.watch() else { return Ok(()) };
-    match watch.cast::<DisconnectWatch>() {
-        Ok(own) => {
-            own.get().rest(py)?;
-            if own.get().left.0.get() {
-                // Where the cancellation ends: outside of all that is cleaned up.
-                connection.vault.borrow_mut().request_exits.insert(0, Exit::Shield(watch.clone().unbind()));
-            }
-        }
-        Err(_) => drop(watch.call_method0(intern!(py, "rest"))?),
-    }
-    if has_left(connection)? {
-        connection.left.set(true);
-        if let Some(request) = connection.existing_request() {
-            request.setattr(interned::is_disconnected(py), true)?;
-        }
-    }
-    Ok(())
 }

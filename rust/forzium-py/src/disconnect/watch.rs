@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use pyo3::PyTraverseError;
-use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::exceptions::{PyAttributeError, PyException, PyRuntimeError};
 use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -273,10 +273,24 @@ impl DisconnectWatch {
     }
 
     /// The task that runs now, if any.
-    fn current<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn current<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = event_loop.py();
+        if let Some(tasks) = current_tasks(py)
+            && let Some(task) = tasks.get_item(event_loop)?
+            && self.object(py, |objects| &objects.host).is_some_and(|host| host.is(&task))
+        {
+            return Ok(Some(task));
+        }
         let task = imports::current_task(event_loop.py())?.call1((event_loop,))?;
         Ok((!task.is_none()).then_some(task))
     }
+}
+
+/// asyncio's table of the current task of each loop, where this version of Python has one.
+///
+/// It is not part of asyncio's interface. What it says counts only if it names the very task that asyncio does.
+fn current_tasks(py: Python<'_>) -> Option<&Bound<'_, PyDict>> {
+    imports::current_tasks(py).ok()?.cast::<PyDict>().ok()
 }
 
 /// The watch in the place of the current task.
@@ -297,9 +311,8 @@ impl<'py> Place<'py> {
         let py = watch.py();
         let mut place = Self { watch: watch.clone().into_any(), event_loop, before, tasks: None };
         if let Some(before) = &place.before {
-            // The table is a short cut past four calls. It counts if it knows the task that asyncio says is current.
-            if let Ok(tasks) = imports::current_tasks(py)
-                && let Ok(tasks) = tasks.cast::<PyDict>()
+            // A short cut past four calls, where the table knows the task.
+            if let Some(tasks) = current_tasks(py)
                 && tasks.get_item(&place.event_loop)?.is_some_and(|task| task.is(before))
             {
                 tasks.set_item(&place.event_loop, watch)?;
@@ -401,7 +414,7 @@ impl DisconnectWatch {
     }
 
     /// Ends the listening. Who asks for a message later has it asked for anew.
-    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         this.listening.0.set(false);
         let (event_loop, reading, waits_for, turn) = {
@@ -413,11 +426,11 @@ impl DisconnectWatch {
             turn.call_method0(py, intern!(py, "cancel"))?;
         }
         let (Some(event_loop), Some(reading)) = (event_loop, reading) else { return Ok(()) };
-        let current = Self::current(&event_loop)?;
+        let current = this.current(&event_loop)?;
         let place = Place::take(slf, event_loop, current)?;
-        let closed = match reading.bind(py).getattr_opt(interned::close(py))? {
-            Some(close) => close.call0().map(drop),
-            None => Ok(()),
+        let closed = match reading.bind(py).call_method0(interned::close(py)) {
+            Err(error) if error.is_instance_of::<PyAttributeError>(py) => Ok(()), // an iterator need not have it
+            closed => closed.map(drop),
         };
         place.give_back()?;
         drop(waits_for);
@@ -522,7 +535,7 @@ impl DisconnectWatch {
     /// Lets `receive()` go on in the place of whatever task asks for it.
     fn resume(slf: &Bound<'_, Self>) -> PyResult<()> {
         let current = match slf.get().object(slf.py(), |objects| &objects.event_loop) {
-            Some(event_loop) => Self::current(&event_loop)?,
+            Some(event_loop) => slf.get().current(&event_loop)?,
             None => return Ok(()),
         };
         Self::go_on(slf, current)

@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyBaseException, PyGeneratorExit, PyOSError, PyStopAsyncI
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString, PyTuple};
 
-use crate::awaitable::{Held, next_step, noted, steps_of, wait};
+use crate::awaitable::{Held, next_step, steps_of, wait, wait_noted};
 use crate::connection::{Connection, Kept};
 use crate::{imports, interned, message};
 
@@ -139,7 +139,7 @@ async fn chunks(
     let steps = connection.keep(steps_of(&source.get())?);
     loop {
         let step = match next_step(&steps.get()) {
-            Ok(step) => listening(connection, watch, step).await,
+            Ok(step) => wait_noted(connection.channel(), step, || watch.map_or(Ok(()), Watch::begin)).await,
             Err(error) => Err(error),
         };
         let chunk = match step {
@@ -150,16 +150,6 @@ async fn chunks(
         let part = message::response_part(py, &as_bytes(chunk, charset)?, true)?;
         give(connection, watch, part).await?;
     }
-}
-
-/// Waits, and listens meanwhile.
-async fn listening<'c>(
-    connection: &'c Connection,
-    watch: Option<&Watch<'_>>,
-    awaitable: Bound<'c, PyAny>,
-) -> PyResult<Py<PyAny>> {
-    let channel = connection.channel();
-    noted(channel, wait(channel, awaitable), || watch.map_or(Ok(()), Watch::begin)).await
 }
 
 /// The bytes of a chunk.
@@ -183,7 +173,7 @@ fn as_bytes<'py>(chunk: Bound<'py, PyAny>, charset: &Kept<'py>) -> PyResult<Boun
 async fn give(connection: &Connection, watch: Option<&Watch<'_>>, message: Bound<'_, PyDict>) -> PyResult<()> {
     let sending = connection.send().call1((message,));
     let sent = match sending {
-        Ok(sending) => listening(connection, watch, sending).await,
+        Ok(sending) => wait_noted(connection.channel(), sending, || watch.map_or(Ok(()), Watch::begin)).await,
         Err(error) => Err(error),
     };
     let py = connection.py();
