@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 import forzium
 from forzium import APIRouter, BackgroundTasks, Depends, FastAPI, Request, Response
+from forzium.middleware.base import BaseHTTPMiddleware
 from forzium.responses import StreamingResponse
 from forzium.routing import APIRoute
 
@@ -215,10 +216,40 @@ async def test_every_way_to_an_endpoint_cancels_it(where: str, recwarn: pytest.W
     if where == "mount":
         served = FastAPI()
         served.mount("/m", app)
+        served.add_middleware(BaseHTTPMiddleware, dispatch=passing)
     await client.ask_and_leave(served, point.reached, "/m/x/" if where == "mount" else "/x/")
     assert point.log == ["endpoint cancelled", "resource told", "resource left", "plain left"]
     assert client.sent == []
     assert recwarn.list == []
+
+
+async def passing(request: Request, call_next: Any) -> Response:
+    response: Response = await call_next(request)
+    return response
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+async def test_an_exception_that_would_have_been_answered_is_no_error(threaded: bool) -> None:
+    app, point, client = FastAPI(cancel_on_disconnect=True), Point(), Client()
+    in_thread = anyio.Event()
+
+    @app.get("/False")
+    async def in_place() -> None:
+        try:
+            in_thread.set()
+            await point.wait()
+        finally:
+            raise forzium.HTTPException(499)
+
+    @app.get("/True")
+    def plain() -> None:
+        anyio.from_thread.run_sync(in_thread.set)
+        anyio.from_thread.run(client.left.wait)
+        anyio.from_thread.run(anyio.sleep, 0.01)
+        raise forzium.HTTPException(499)
+
+    await client.ask_and_leave(app, in_thread, f"/{threaded}")
+    assert client.sent == []
 
 
 async def test_a_dependency_that_waits_is_cancelled() -> None:

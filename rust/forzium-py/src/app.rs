@@ -18,7 +18,7 @@ use crate::plan::{LazyPlan, Plan};
 use crate::router::{clock, lifespan};
 use crate::scope::{self, Kind};
 use crate::serialize::Outgoing;
-use crate::{disconnect, imports, interned, pipeline, providers, solve};
+use crate::{disconnect, http, imports, interned, pipeline, providers, solve};
 
 /// What an application was compiled to.
 #[pyclass(module = "forzium._forzium", frozen)]
@@ -28,6 +28,8 @@ pub struct Compiled {
     stack: Option<Py<PyAny>>,
     /// Middleware, exception handlers and routes.
     chain: Py<Chain>,
+    /// The router that a request finds first, unless the application is mounted in another.
+    router: Py<PyAny>,
     /// Answers what no handler does.
     errors: Py<PyAny>,
     /// What `scope["root_path"]` is set to, if the application was given one.
@@ -52,7 +54,8 @@ impl AsgiApp {
             return Ok(compiled.bind(py).clone());
         }
         let (stack, chain, errors, root_path, telemetry) = imports::compile_app(py)?.call1((slf,))?.extract()?;
-        let compiled = Bound::new(py, Compiled { clock, stack, chain, errors, root_path, telemetry })?;
+        let router = slf.getattr(interned::router(py))?.unbind();
+        let compiled = Bound::new(py, Compiled { clock, stack, chain, router, errors, root_path, telemetry })?;
         let before = slf.get().compiled.0.replace(Some(compiled.clone().unbind()));
         drop(before);
         Ok(compiled)
@@ -96,7 +99,7 @@ impl AsgiApp {
             Box::pin(async move {
                 let py = machine.py();
                 let compiled = machine.origin.held::<Compiled>(py)?;
-                chain::application(&machine, compiled.chain.get(), &compiled.errors).await?;
+                chain::application(&machine, compiled.chain.get(), &compiled.router, &compiled.errors).await?;
                 Ok(py.None())
             }),
         ))
@@ -108,6 +111,7 @@ impl Compiled {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.stack)?;
         visit.call(&self.chain)?;
+        visit.call(&self.router)?;
         visit.call(&self.errors)?;
         visit.call(&self.root_path)
     }
@@ -209,8 +213,7 @@ async fn called(connection: &Connection) -> PyResult<Py<PyAny>> {
     let py = connection.py();
     let waiting = connection.origin.object(py)?.call1((connection.scope(), connection.receive(), connection.send()))?;
     match wait(connection.channel(), waiting).await {
-        // The client has left: there is nobody to answer, and nothing that the application did wrong.
-        Err(error) if !connection.websocket && error.is_instance(py, imports::client_disconnect(py)?) => Ok(py.None()),
+        Err(error) if http::says_client_left(connection, &error)? => Ok(py.None()),
         done => done,
     }
 }

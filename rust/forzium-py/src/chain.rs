@@ -134,10 +134,15 @@ async fn called(connection: &Connection, app: &Py<PyAny>) -> PyResult<()> {
 }
 
 /// The whole of a request to an application: its middleware, and the 500 around that.
-pub async fn application(connection: &Connection, chain: &Chain, errors: &Py<PyAny>) -> PyResult<()> {
+pub async fn application(
+    connection: &Connection,
+    chain: &Chain,
+    router: &Py<PyAny>,
+    errors: &Py<PyAny>,
+) -> PyResult<()> {
     match guard(run(connection, chain, 0)).await {
         Ok(()) => Ok(()),
-        Err(error) => apart(|| http::unhandled(connection, error, errors)).await,
+        Err(error) => apart(|| http::unhandled(connection, error, router, errors)).await,
     }
 }
 

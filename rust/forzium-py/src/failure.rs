@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use crate::awaitable::{Held, wait};
 use crate::connection::Connection;
 use crate::serialize::Outgoing;
-use crate::{imports, interned, message, send, serialize};
+use crate::{disconnect, imports, interned, message, send, serialize};
 
 const UNPROCESSABLE: u16 = 422;
 
@@ -46,6 +46,17 @@ pub async fn handle(connection: &Connection, error: PyErr) -> PyResult<()> {
     // An exception object that is raised again and again would collect the frames of every request.
     exception.get().setattr(pyo3::intern!(py, "__traceback__"), py.None())?;
     Ok(())
+}
+
+/// What becomes of an exception that cannot be answered, because the client has left: it goes on if it is an error.
+///
+/// One that a handler would have answered is none.
+pub fn unanswered(connection: &Connection, error: PyErr) -> PyResult<PyErr> {
+    let py = connection.py();
+    if error.is_instance_of::<PyException>(py) && handler_of(connection, error.value(py).as_any())?.is_some() {
+        return disconnect::client_disconnect(connection);
+    }
+    Ok(error)
 }
 
 async fn called(

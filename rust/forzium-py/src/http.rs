@@ -258,8 +258,7 @@ async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
 async fn settle(connection: &Connection, served: PyResult<()>) -> PyResult<()> {
     let handled = match served {
         Ok(()) => Ok(()),
-        // Nobody is there to be answered.
-        Err(error) if connection.left.get() => Err(error),
+        Err(error) if connection.left.get() => Err(failure::unanswered(connection, error)?),
         Err(error) => failure::handle(connection, error).await,
     };
     close_files(connection).await?;
@@ -358,17 +357,30 @@ pub async fn handled(connection: &Connection, router: &Py<PyAny>, table: PyResul
         Err(error) => error,
     };
     if connection.left.get() {
-        return Err(error);
+        return Err(failure::unanswered(connection, error)?);
     }
     apart(|| guard(failure::handle(connection, error))).await
 }
 
-/// Answers an exception that no handler was registered for with a 500, and gives it back.
-pub async fn unhandled(connection: &Connection, error: PyErr, errors: &Py<PyAny>) -> PyResult<()> {
+/// Whether an exception only says that the client has left: there is nobody to answer, and the application did nothing
+/// wrong.
+pub fn says_client_left(connection: &Connection, error: &PyErr) -> PyResult<bool> {
     let py = connection.py();
-    if !connection.websocket && error.value(py).is_instance(imports::client_disconnect(py)?)? {
-        // The client has left: there is nobody to answer, and nothing that the application did wrong.
-        return Ok(());
+    Ok(!connection.websocket && error.is_instance(py, imports::client_disconnect(py)?))
+}
+
+/// Whether no other application of ours is around this one, whose middleware would have to be told of such an exception.
+fn is_outermost(connection: &Connection, router: &Py<PyAny>) -> PyResult<bool> {
+    let py = connection.py();
+    let Some(first) = connection.scope().get_item(interned::router(py))? else { return Ok(true) };
+    Ok(first.is(router) || !first.is_instance(imports::router_class(py)?)?)
+}
+
+/// Answers an exception that no handler was registered for with a 500, and gives it back.
+pub async fn unhandled(connection: &Connection, error: PyErr, router: &Py<PyAny>, errors: &Py<PyAny>) -> PyResult<()> {
+    let py = connection.py();
+    if says_client_left(connection, &error)? {
+        return if is_outermost(connection, router)? { Ok(()) } else { Err(error) };
     }
     if connection.websocket || connection.left.get() || !error.is_instance_of::<PyException>(py) {
         return Err(error);

@@ -63,6 +63,7 @@ imports! {
     event_source_response = "forzium.responses.streaming", "EventSourceResponse",
     send_reports_disconnects = "forzium.responses.streaming", "send_reports_disconnects",
     watch_for_disconnect = "forzium.responses.streaming", "watch_for_disconnect",
+    router_class = "forzium.routing.router", "Router",
     running_loop = "asyncio", "_get_running_loop",
     current_task = "asyncio", "current_task",
     current_tasks = "asyncio.tasks", "_current_tasks",
