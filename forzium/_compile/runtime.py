@@ -14,9 +14,6 @@ from contextvars import copy_context
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError
-
 from forzium._fields.field import located_errors
 from forzium._threads import call_beyond_the_limit, call_in_thread
 from forzium.concurrency import run_in_threadpool
@@ -374,35 +371,6 @@ def written_response(status_code: int, headers: list[tuple[bytes, bytes]], body:
     response = Response(content=body, status_code=status_code, media_type="application/json", background=background)
     response.raw_headers = headers
     return response
-
-
-# What pydantic writes and FastAPI does not: members that `jsonable_encoder` leaves out, numbers that JSON has not. Text
-# that reads like them takes the other way for nothing.
-_NOT_AS_ENCODED = (b'"_sa', b"NaN", b"Infinity")
-
-
-def json_part(value: Any) -> Any:
-    """Encode an object that JSON has no form for, inside of data that an endpoint returned.
-
-    Returns:
-        JSON text as `bytes`, where pydantic writes a model as `jsonable_encoder` and JSON would; else what
-        `jsonable_encoder` makes of it.
-    """
-    cls = type(value)
-    if issubclass(cls, BaseModel) and cls.model_dump is BaseModel.model_dump:
-        try:
-            text = cls.__pydantic_serializer__.to_json(value, by_alias=True)
-        except PydanticSerializationError:
-            pass  # of which the encoder has its own opinion, or the same error
-        else:
-            if not any(map(text.__contains__, _NOT_AS_ENCODED)):
-                return text
-    from forzium.encoders import jsonable_encoder
-
-    encoded = jsonable_encoder(value)
-    if isinstance(encoded, bytes):
-        raise TypeError("Object of type bytes is not JSON serializable")
-    return encoded
 
 
 def json_leniently(value: Any, error: ValueError) -> bytes:

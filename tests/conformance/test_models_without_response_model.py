@@ -110,6 +110,20 @@ class Text(BaseModel):
     text: str = "NaN Infinity"
 
 
+class Twice(BaseModel):
+    """Names that come twice in pydantic's text, and of which an answer has the last."""
+
+    model_config = ConfigDict(extra="allow")
+    a: int = Field(1, serialization_alias="b")
+    b: int = 2
+    keys: dict[Any, int] = {1: 1, "1": 2}
+
+
+class AliasTwice(BaseModel):
+    a: int = Field(1, serialization_alias="b")
+    b: int = 2
+
+
 NO_FORM = object()
 
 VALUES: list[Any] = [
@@ -124,6 +138,9 @@ VALUES: list[Any] = [
     WithoutForm(anything=b"\xff"),
     Refuses(),
     Text(),
+    Twice(),
+    Twice(c=1),  # type: ignore[call-arg]
+    AliasTwice(),
     RootModel[list[int]]([1]),
     Inner.model_construct(a="no number"),
     [Inner(), {"a": Wider()}, (LeftOut(),), deque([DumpsItself()]), {"_sa": Inner()}],

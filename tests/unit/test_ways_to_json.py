@@ -127,7 +127,8 @@ def test_what_has_a_response_model_is_written_by_pydantic_straight_to_bytes(
 def test_a_model_without_a_response_model_is_written_by_pydantic_where_it_stands():
     by, ran, body = written(lambda: {"items": [Item(), Item(name="b")], "n": 1})
     assert by == "forzium.json"
-    assert ran == ["json_part", "to_json"] * 2
+    encoders = {"json_part", "jsonable_encoder", "to_json", "to_python", "dumps", "model_dump"}
+    assert [name for name in ran if name in encoders] == ["json_part", "to_json"] * 2
     assert body == b'{"items":[{"name":"a","price":null},{"name":"b","price":null}],"n":1}'
 
 
