@@ -77,7 +77,7 @@ def test_every_public_name_is_there_and_takes_the_same(module: str) -> None:
             continue
         assert ours.__name__ == theirs.__name__
         for member, method in vars(theirs).items():
-            if not member.startswith(("_", "on_field_")):  # callbacks of a library that is not used for these forms
+            if not member.startswith(("_", "on_")):  # callbacks of a library that does not read these forms
                 assert hasattr(ours, member) or member in ours.__annotations__, f"{name}.{member}"
                 if inspect.isfunction(method):
                     assert shape(getattr(ours, member)) == shape(method), f"{name}.{member}"
