@@ -56,6 +56,14 @@ def test_it_is_taken_for_a_coroutine() -> None:
     awaitable.close()
 
 
+def test_it_says_how_far_it_is() -> None:
+    awaitable, _ = start(waiting_app())
+    awaitable.send(None)
+    assert inspect.getcoroutinestate(awaitable) == inspect.CORO_SUSPENDED
+    awaitable.close()
+    assert inspect.getcoroutinestate(awaitable) == inspect.CORO_CLOSED
+
+
 def test_servers_see_an_asgi_3_application() -> None:
     app = waiting_app()
     assert inspect.iscoroutinefunction(app.__call__)

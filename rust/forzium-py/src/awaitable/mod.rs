@@ -33,10 +33,10 @@ use pyo3::types::{PyTraceback, PyTuple, PyType};
 
 pub use context::{Entered, adopt, copy, copy_current, in_context};
 pub use drive::{Came, Drivable, Inner, drive};
-pub use place::Place;
+pub use place::{Place, is_asyncio};
 pub use shared::Shared;
 pub use wait::{
-    Driven, apart, attached, guard, iterator_of, next_step, pass_up, send_in, steps_of, throw_in, wait, wait_noted,
+    Driven, apart, attached, guard, iterator_of, next_step, noted, pass_up, send_in, steps_of, throw_in, wait,
 };
 
 /// What the driver of an awaitable put in.
@@ -298,6 +298,18 @@ impl Awaitable {
     #[getter]
     fn cr_running(&self) -> bool {
         self.machine.0.try_borrow().is_err()
+    }
+
+    /// Whether it has begun and waits.
+    #[getter]
+    fn cr_suspended(&self) -> bool {
+        self.begun.0.get() && self.machine.0.try_borrow().is_ok_and(|machine| machine.is_some())
+    }
+
+    /// None: there is no frame.
+    #[getter]
+    fn cr_frame(&self) -> Option<Py<PyAny>> {
+        None
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

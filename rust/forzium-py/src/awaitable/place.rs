@@ -70,6 +70,11 @@ impl Place {
     }
 }
 
+/// Whether the code that asks runs in a task of asyncio's.
+pub fn is_asyncio(py: Python<'_>) -> PyResult<bool> {
+    Ok(asyncio_task(py)?.is_some())
+}
+
 /// asyncio's current task; none under another loop.
 fn asyncio_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     static FUNCTIONS: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();

@@ -1,9 +1,9 @@
 //! Driving one Python awaitable from inside a machine.
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use pyo3::exceptions::{PyGeneratorExit, PyStopIteration, PyTypeError};
@@ -123,41 +123,30 @@ impl Future for PassUp<'_> {
     }
 }
 
-/// Waits as [`wait`] does, calling `note` as soon as there is something to wait for.
+/// Does `work`, calling `note` whenever it begins to wait and each time it goes on waiting.
 ///
-/// Errors: one of `note` is thrown into the awaitable, as one of the driver is.
-pub fn wait_noted<'c, F>(channel: &'c Channel, awaitable: Bound<'c, PyAny>, note: F) -> WaitNoted<'c, F>
-where
-    F: FnOnce() -> PyResult<()>,
-{
-    WaitNoted { wait: wait(channel, awaitable), note: Some(note) }
-}
-
-/// The future behind [`wait_noted`].
-pub struct WaitNoted<'c, F> {
-    wait: Wait<'c>,
-    /// What to call, until it was.
-    note: Option<F>,
-}
-
-impl<F: FnOnce() -> PyResult<()> + Unpin> Future for WaitNoted<'_, F> {
-    type Output = PyResult<Py<PyAny>>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = Pin::new(&mut self.wait).poll(context);
+/// Errors: one of `note` is thrown into the work, as one of the driver is.
+pub async fn noted<T>(
+    channel: &Channel,
+    work: impl Future<Output = PyResult<T>>,
+    mut note: impl FnMut() -> PyResult<()>,
+) -> PyResult<T> {
+    let mut work = pin!(work);
+    poll_fn(move |context| {
+        let polled = work.as_mut().poll(context);
         if polled.is_ready() {
             return polled;
         }
-        match self.note.take().map_or(Ok(()), |note| note()) {
+        match note() {
             Ok(()) => polled,
             Err(error) => {
-                let channel = self.wait.channel;
                 drop(channel.yielded.take());
                 channel.resume.set(Some(Resume::Throw(error)));
-                Pin::new(&mut self.wait).poll(context)
+                work.as_mut().poll(context)
             }
         }
-    }
+    })
+    .await
 }
 
 /// The asynchronous iterator behind an asynchronous iterable, as `aiter` gives it.

@@ -57,6 +57,8 @@ struct Objects {
     event_loop: Option<Py<PyAny>>,
     /// The task that waits for the request.
     host: Option<Py<PyAny>>,
+    /// What is cancelled instead of the task: the cancel scope of a stream, whose watch nobody asks for messages.
+    scope: Option<Py<PyAny>>,
     /// The coroutine of `receive()`.
     reading: Option<Py<PyAny>>,
     /// The future it waits for.
@@ -89,6 +91,40 @@ impl DisconnectWatch {
         }
     }
 
+    /// A watch that cancels a scope, and keeps no message.
+    pub fn of_scope(receive: Bound<'_, PyAny>, scope: Bound<'_, PyAny>) -> Self {
+        let watch = Self::new(receive);
+        watch.objects.0.borrow_mut().scope = Some(scope.unbind());
+        watch
+    }
+
+    /// What `receive()` raised, once.
+    pub fn take_error(&self, py: Python<'_>) -> Option<PyErr> {
+        let error = self.objects.0.borrow_mut().error.take();
+        error.map(|error| PyErr::from_value(error.into_bound(py)))
+    }
+
+    /// Ends the listening as a task group ends a task: `receive()` is cancelled, and driven on if it waits for more.
+    pub fn stop(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        this.listening.0.set(false);
+        let (event_loop, reading) = {
+            let objects = this.objects.0.borrow();
+            let bound = |object: &Option<Py<PyAny>>| object.as_ref().map(|object| object.bind(py).clone());
+            (bound(&objects.event_loop), bound(&objects.reading))
+        };
+        let (Some(event_loop), Some(_)) = (event_loop, reading) else { return Ok(()) };
+        this.must_cancel.0.set(true);
+        let before = {
+            let mut objects = this.objects.0.borrow_mut();
+            (objects.waits_for.take(), objects.turn.take())
+        };
+        if let (_, Some(turn)) = &before {
+            turn.call_method0(py, intern!(py, "cancel"))?;
+        }
+        Self::go_on(slf, this.current(&event_loop)?)
+    }
+
     /// Begins to listen for the task that runs now.
     pub fn begin(slf: &Bound<'_, Self>, occupied: bool) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
@@ -114,6 +150,10 @@ impl DisconnectWatch {
     pub fn insist(&self, py: Python<'_>) -> PyResult<()> {
         if !self.left.0.get() || !self.listening.0.get() || self.occupied.0.get() || self.cancelled.0.get() {
             return Ok(());
+        }
+        if let Some(scope) = self.object(py, |objects| &objects.scope) {
+            self.cancelled.0.set(true);
+            return scope.call_method0(intern!(py, "cancel")).map(drop);
         }
         let Some(host) = self.object(py, |objects| &objects.host) else { return Ok(()) };
         if host.call_method0(intern!(py, "cancelling"))?.extract::<usize>()? > self.before.0.get() {
@@ -239,6 +279,9 @@ impl DisconnectWatch {
             self.wake(py)?;
             return self.insist(py);
         }
+        if self.objects.0.borrow().scope.is_some() {
+            return Ok(());
+        }
         let body = fields.get_item(interned::body(py))?;
         let length = body.and_then(|body| body.cast::<PyBytes>().ok().map(|body| body.as_bytes().len())).unwrap_or(0);
         let more = fields.get_item(interned::more_body(py))?.map_or(Ok(false), |more| more.is_truthy())?;
@@ -257,7 +300,10 @@ impl DisconnectWatch {
             return Err(error);
         }
         self.objects.0.borrow_mut().error = Some(error.into_value(py).into_any());
-        self.wake(py)
+        match self.object(py, |objects| &objects.scope) {
+            Some(scope) if self.listening.0.get() => scope.call_method0(intern!(py, "cancel")).map(drop),
+            _ => self.wake(py),
+        }
     }
 
     /// Lets those go on who ask for messages.
@@ -390,10 +436,7 @@ impl DisconnectWatch {
         if let Some(disconnect) = this.object(py, |objects| &objects.disconnect) {
             return Ok(Some(disconnect));
         }
-        match this.objects.0.borrow_mut().error.take() {
-            Some(error) => Err(PyErr::from_value(error.into_bound(py))),
-            None => Ok(None),
-        }
+        this.take_error(py).map_or(Ok(None), Err)
     }
 
     /// A future that is done as soon as something has come.
@@ -497,6 +540,12 @@ impl DisconnectWatch {
         self.object(py, |objects| &objects.event_loop)
     }
 
+    /// Whether `receive()` is to end when it goes on the next time.
+    #[getter]
+    fn _must_cancel(&self) -> bool {
+        self.must_cancel.0.get()
+    }
+
     /// The future it waits for.
     #[getter]
     fn _fut_waiter<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
@@ -509,6 +558,7 @@ impl DisconnectWatch {
             for object in [
                 &objects.event_loop,
                 &objects.host,
+                &objects.scope,
                 &objects.reading,
                 &objects.waits_for,
                 &objects.turn,

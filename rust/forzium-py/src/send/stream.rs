@@ -2,20 +2,21 @@
 //!
 //! Chunk and message follow one another inside the request's own machine, so a chunk that is there costs no Python frame
 //! but the source's and the host's. Where the host does not report by `send` that the client has left (before ASGI 2.4)
-//! somebody has to listen to `receive` meanwhile. The task group for that is entered first, so that every cancel scope
-//! of the source lies within it, but the task is begun only once something really waits: until then nothing could be
+//! somebody has to listen to `receive` meanwhile. The cancel scope for that is entered first, so that every scope of the
+//! source lies within it, but the listening is begun only once something really waits: until then nothing could be
 //! interrupted.
 //!
 //! Source: `StreamingResponse` of `forzium.responses.streaming`, whose rules these are.
 
-use std::cell::RefCell;
+use std::cell::OnceCell;
 
 use pyo3::exceptions::{PyBaseException, PyGeneratorExit, PyOSError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString, PyTuple};
 
-use crate::awaitable::{Held, next_step, steps_of, wait, wait_noted};
+use crate::awaitable::{Held, is_asyncio, next_step, noted, steps_of, wait};
 use crate::connection::{Connection, Kept};
+use crate::disconnect::DisconnectWatch;
 use crate::{imports, interned, message};
 
 /// Whether a response is a stream whose class is known, nothing of it was replaced on the object, and its status has
@@ -42,17 +43,62 @@ pub fn is_stream(response: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub async fn stream(connection: &Connection, response: &Kept<'_>) -> PyResult<()> {
     let py = connection.py();
     if imports::send_reports_disconnects(py)?.call1((connection.scope(),))?.is_truthy()? {
-        return start_to_end(connection, response, None).await;
+        return start_to_end(connection, response).await;
     }
+    // Leaving it where nothing was waited for costs no turn of the event loop, as a task group of asyncio's does.
+    if is_asyncio(py)?
+        && let Ok(scope) = imports::asyncio_cancel_scope(py)
+    {
+        return beside_callbacks(connection, response, scope.call0()?).await;
+    }
+    beside_a_task(connection, response).await
+}
+
+/// Sends a stream in a cancel scope of anyio's, and listens by the callbacks of what `receive` waits for.
+async fn beside_callbacks(connection: &Connection, response: &Kept<'_>, scope: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = connection.py();
+    scope.call_method0(pyo3::intern!(py, "__enter__"))?;
+    let scope = connection.keep(scope);
+    let watch: OnceCell<Kept<'_>> = OnceCell::new();
+    let sent = noted(connection.channel(), start_to_end(connection, response), || {
+        if watch.get().is_some() {
+            return Ok(());
+        }
+        let own = Bound::new(py, DisconnectWatch::of_scope(connection.receive().clone(), scope.get()))?;
+        watch.get_or_init(|| connection.keep(own.clone().into_any()));
+        DisconnectWatch::begin(&own, false)
+    });
+    let failure = sent.await.err().map(|failure| connection.keep_error(failure));
+    let heard = match watch.get() {
+        Some(watch) => {
+            let watch = watch.get().cast_into::<DisconnectWatch>()?;
+            let error = watch.get().take_error(py);
+            DisconnectWatch::stop(&watch)?;
+            error
+        }
+        None => None,
+    };
+    if failure.as_ref().is_some_and(|failure| failure.get().is_instance_of::<PyGeneratorExit>()) {
+        // Thrown away, maybe by somebody else than the task the scope belongs to.
+        return failure.map_or(Ok(()), |failure| Err(PyErr::from_value(failure.get())));
+    }
+    let leaving = scope.get().call_method1(pyo3::intern!(py, "__exit__"), about(py, failure.as_ref())?)?;
+    match (failure, heard) {
+        (Some(failure), _) if !leaving.is_truthy()? => Err(PyErr::from_value(failure.get())),
+        (_, Some(error)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The same in a task group, of which one task listens.
+async fn beside_a_task(connection: &Connection, response: &Kept<'_>) -> PyResult<()> {
+    let py = connection.py();
     let group = imports::create_task_group(py)?.call0()?;
     let entering = group.call_method0(pyo3::intern!(py, "__aenter__"))?;
-    let watch = Watch { connection, group: connection.keep(group), scope: RefCell::new(None) };
+    let watch = Watch { connection, group: connection.keep(group), scope: OnceCell::new() };
     wait(connection.channel(), entering).await?;
-    let failure = start_to_end(connection, response, Some(&watch)).await.err();
-    let failure = failure.map(|failure| connection.keep_error(failure));
-    if failure.is_none() && watch.leave_at_once()? {
-        return Ok(());
-    }
+    let sent = noted(connection.channel(), start_to_end(connection, response), || watch.begin()).await;
+    let failure = sent.err().map(|failure| connection.keep_error(failure));
     watch.end()?;
     if failure.as_ref().is_some_and(|failure| failure.get().is_instance_of::<PyGeneratorExit>()) {
         // Thrown away: nothing may be awaited any more.
@@ -71,44 +117,28 @@ struct Watch<'c> {
     connection: &'c Connection,
     group: Kept<'c>,
     /// By which the listening ends.
-    scope: RefCell<Option<Kept<'c>>>,
+    scope: OnceCell<Kept<'c>>,
 }
 
 impl Watch<'_> {
     fn begin(&self) -> PyResult<()> {
-        if self.scope.borrow().is_none() {
+        if self.scope.get().is_none() {
             let watch = imports::watch_for_disconnect(self.connection.py())?;
             let scope = watch.call1((self.group.get(), self.connection.receive()))?;
-            *self.scope.borrow_mut() = Some(self.connection.keep(scope));
+            self.scope.get_or_init(|| self.connection.keep(scope));
         }
         Ok(())
     }
 
-    /// Leaves the group where there is nothing to wait for; whether it could.
-    ///
-    /// Without tasks, asyncio's group is no more than its cancel scope and a turn of the event loop; trio's is more.
-    fn leave_at_once(&self) -> PyResult<bool> {
-        let py = self.connection.py();
-        let group = self.group.get();
-        let module = group.get_type().getattr(pyo3::intern!(py, "__module__"))?;
-        if self.scope.borrow().is_some() || !module.eq(pyo3::intern!(py, "anyio._backends._asyncio"))? {
-            return Ok(false);
-        }
-        let scope = group.getattr(pyo3::intern!(py, "cancel_scope"))?;
-        scope.call_method1(pyo3::intern!(py, "__exit__"), (py.None(), py.None(), py.None()))?;
-        Ok(true)
-    }
-
     fn end(&self) -> PyResult<()> {
-        let scope = self.scope.borrow_mut().take();
-        if let Some(scope) = scope {
+        if let Some(scope) = self.scope.get() {
             scope.get().call_method0(pyo3::intern!(self.connection.py(), "cancel"))?;
         }
         Ok(())
     }
 }
 
-async fn start_to_end(connection: &Connection, response: &Kept<'_>, watch: Option<&Watch<'_>>) -> PyResult<()> {
+async fn start_to_end(connection: &Connection, response: &Kept<'_>) -> PyResult<()> {
     let py = connection.py();
     let (start, source, charset) = {
         let response = response.get();
@@ -118,28 +148,23 @@ async fn start_to_end(connection: &Connection, response: &Kept<'_>, watch: Optio
         (start, source, connection.keep(response.getattr(pyo3::intern!(py, "charset"))?))
     };
     connection.started.set(true);
-    give(connection, watch, start).await?;
-    match chunks(connection, &source, &charset, watch).await {
+    give(connection, start).await?;
+    match chunks(connection, &source, &charset).await {
         Err(error) if !error.is_instance_of::<PyGeneratorExit>(py) => {
             return Err(abandon(connection, &source, error).await);
         }
         poured => poured?,
     }
-    give(connection, watch, message::response_part(py, PyBytes::new(py, b"").as_any(), false)?).await
+    give(connection, message::response_part(py, PyBytes::new(py, b"").as_any(), false)?).await
 }
 
 /// Sends what the source gives, one message a chunk: the next is asked for when the last was taken.
-async fn chunks(
-    connection: &Connection,
-    source: &Kept<'_>,
-    charset: &Kept<'_>,
-    watch: Option<&Watch<'_>>,
-) -> PyResult<()> {
+async fn chunks(connection: &Connection, source: &Kept<'_>, charset: &Kept<'_>) -> PyResult<()> {
     let py = connection.py();
     let steps = connection.keep(steps_of(&source.get())?);
     loop {
         let step = match next_step(&steps.get()) {
-            Ok(step) => wait_noted(connection.channel(), step, || watch.map_or(Ok(()), Watch::begin)).await,
+            Ok(step) => wait(connection.channel(), step).await,
             Err(error) => Err(error),
         };
         let chunk = match step {
@@ -148,7 +173,7 @@ async fn chunks(
             Err(error) => return Err(error),
         };
         let part = message::response_part(py, &as_bytes(chunk, charset)?, true)?;
-        give(connection, watch, part).await?;
+        give(connection, part).await?;
     }
 }
 
@@ -170,10 +195,10 @@ fn as_bytes<'py>(chunk: Bound<'py, PyAny>, charset: &Kept<'py>) -> PyResult<Boun
 /// Sends one message.
 ///
 /// Errors: `ClientDisconnect` where the host says by `OSError` that the client has left.
-async fn give(connection: &Connection, watch: Option<&Watch<'_>>, message: Bound<'_, PyDict>) -> PyResult<()> {
+async fn give(connection: &Connection, message: Bound<'_, PyDict>) -> PyResult<()> {
     let sending = connection.send().call1((message,));
     let sent = match sending {
-        Ok(sending) => wait_noted(connection.channel(), sending, || watch.map_or(Ok(()), Watch::begin)).await,
+        Ok(sending) => wait(connection.channel(), sending).await,
         Err(error) => Err(error),
     };
     let py = connection.py();
