@@ -6,6 +6,7 @@ the ``anyio_backend`` fixture. ``HYPOTHESIS_PROFILE=long`` searches longer than 
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -20,3 +21,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loops that forzium must work on without noticing."""
     return str(request.param)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_to_look_through_again() -> None:
+    """Keep what earlier modules left from the collector: tests that call it would look through all of it each time."""
+    gc.collect()
+    gc.freeze()
