@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+import forzium
 from forzium.testclient import AsyncTestClient
 from forzium.websockets import WebSocketDisconnect
 
@@ -190,9 +191,8 @@ def test_json_values() -> None:
 
 def test_testing_with_coroutines() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "testing_async.py"]
-    done = subprocess.run(
-        command, cwd=EXAMPLES, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+    installed = {**os.environ, "PYTHONPATH": str(Path(forzium.__file__).resolve().parents[1])}
+    done = subprocess.run(command, cwd=EXAMPLES, env=installed, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
