@@ -13,13 +13,14 @@ done; `asyncio.Task.cancel` does not: it ends the wait at once, while the thread
 would make any number of threads.
 """
 
-import asyncio
+from __future__ import annotations
+
 import os
 import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 import anyio
@@ -27,6 +28,9 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from forzium._forzium import Crew, in_thread
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["call_beyond_the_limit", "call_in_thread", "crew_of"]
 
@@ -97,6 +101,8 @@ _waiting: set[asyncio.Task[None]] = set()
 def crew_of(event_loop: asyncio.AbstractEventLoop) -> Crew | None:
     """Give the crew of the running event loop. None where it cannot be known who ends the threads with it."""
     global _anyio
+    import asyncio  # not before somebody uses it: it is a quarter of what importing an application's class costs
+
     try:
         _anyio = _Anyio()
         if asyncio.current_task() is None:  # something else runs on top of asyncio
@@ -127,6 +133,8 @@ def crew_of(event_loop: asyncio.AbstractEventLoop) -> Crew | None:
 def _start_thread(crew: Crew) -> None:
     # As anyio's: not a daemon, so that the interpreter waits for what it is doing.
     options: dict[str, Any] = {"context": Context()} if sys.version_info >= (3, 14) else {}
+    import asyncio
+
     event_loop = asyncio.get_running_loop()
     threading.Thread(target=_work, args=(crew, event_loop), name="AnyIO worker thread", **options).start()
 
@@ -139,6 +147,8 @@ def _work(crew: Crew, event_loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _wait_for_token(crew: Crew, token: object) -> None:
+    import asyncio
+
     task = asyncio.get_running_loop().create_task(_granted(crew, token), context=Context())
     _waiting.add(task)
     task.add_done_callback(_waiting.discard)
