@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache, partial
+from types import AsyncGeneratorType
 from typing import TYPE_CHECKING
 
 from anyio import CancelScope
@@ -61,7 +62,8 @@ class StreamingResponse(Response):
         media_type: str | None = None,
         background: BackgroundTask | None = None,
     ) -> None:
-        self.body_iterator = content if isinstance(content, AsyncIterable) else iterate_in_threadpool(content)
+        is_async = type(content) is AsyncGeneratorType or isinstance(content, AsyncIterable)
+        self.body_iterator = content if is_async else iterate_in_threadpool(content)  # type: ignore[assignment, arg-type]
         self.status_code = status_code
         self.media_type = self.media_type if media_type is None else media_type
         self.background = background

@@ -42,7 +42,7 @@ pub fn is_stream(response: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// *When cancelled here*: the source is cancelled where it waits, and closed.
 pub async fn stream(connection: &Connection, response: &Kept<'_>) -> PyResult<()> {
     let py = connection.py();
-    if imports::send_reports_disconnects(py)?.call1((connection.scope(),))?.is_truthy()? {
+    if send_reports_disconnects(connection)? {
         return start_to_end(connection, response).await;
     }
     // Leaving it where nothing was waited for costs no turn of the event loop, as a task group of asyncio's does.
@@ -52,6 +52,19 @@ pub async fn stream(connection: &Connection, response: &Kept<'_>) -> PyResult<()
         return beside_callbacks(connection, response, scope.call0()?).await;
     }
     beside_a_task(connection, response).await
+}
+
+/// Whether `send` raises `OSError` once the client has left (ASGI HTTP specification, 2.4).
+fn send_reports_disconnects(connection: &Connection) -> PyResult<bool> {
+    let (py, scope) = (connection.py(), connection.scope());
+    let asgi = scope.get_item(pyo3::intern!(py, "asgi"))?.and_then(|asgi| asgi.cast_into::<PyDict>().ok());
+    let version = asgi.map(|asgi| asgi.get_item(pyo3::intern!(py, "spec_version"))).transpose()?.flatten();
+    let version = version.and_then(|version| version.cast_into::<PyString>().ok());
+    match version.as_ref().and_then(|version| version.to_str().ok()) {
+        Some("2.0" | "2.1" | "2.2" | "2.3") => Ok(false),
+        Some("2.4" | "2.5") => Ok(true),
+        _ => imports::send_reports_disconnects(py)?.call1((scope,))?.is_truthy(),
+    }
 }
 
 /// Sends a stream in a cancel scope of anyio's, and listens by the callbacks of what `receive` waits for.
@@ -173,7 +186,14 @@ async fn chunks(connection: &Connection, source: &Kept<'_>, charset: &Kept<'_>) 
             Err(error) => return Err(error),
         };
         let part = message::response_part(py, &as_bytes(chunk, charset)?, true)?;
-        give(connection, part).await?;
+        // As `give` does; a future less for each chunk.
+        let sent = match connection.send().call1((part,)) {
+            Ok(sending) => wait(connection.channel(), sending).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = sent {
+            return Err(left(py, error));
+        }
     }
 }
 
@@ -196,21 +216,25 @@ fn as_bytes<'py>(chunk: Bound<'py, PyAny>, charset: &Kept<'py>) -> PyResult<Boun
 ///
 /// Errors: `ClientDisconnect` where the host says by `OSError` that the client has left.
 async fn give(connection: &Connection, message: Bound<'_, PyDict>) -> PyResult<()> {
-    let sending = connection.send().call1((message,));
-    let sent = match sending {
-        Ok(sending) => wait(connection.channel(), sending).await,
-        Err(error) => Err(error),
-    };
-    let py = connection.py();
-    match sent {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_instance_of::<PyOSError>(py) => {
-            let left = imports::client_disconnect(py)?.call0()?;
-            left.setattr(pyo3::intern!(py, "__context__"), error.into_value(py))?;
-            Err(PyErr::from_value(left))
-        }
+    match connection.send().call1((message,)) {
+        Ok(sending) => wait(connection.channel(), sending).await.map(drop),
         Err(error) => Err(error),
     }
+    .map_err(|error| left(connection.py(), error))
+}
+
+/// What an error of the host's `send` means.
+#[cold]
+fn left(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyOSError>(py) {
+        return error;
+    }
+    let left = || {
+        let left = imports::client_disconnect(py)?.call0()?;
+        left.setattr(pyo3::intern!(py, "__context__"), error.into_value(py))?;
+        Ok(left)
+    };
+    left().map_or_else(|error| error, PyErr::from_value)
 }
 
 /// Closes the source that an exception has ended; the exception that is left.
