@@ -11,8 +11,8 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use super::run::{Part, Run, told};
-use crate::awaitable::{self, Driven, Inner, Resume, Shared};
+use super::run::{Part, Run};
+use crate::awaitable::{Driven, Inner, Resume, Shared, thrown, told, told_next};
 use crate::{imports, interned};
 
 /// `send` of the rest of the chain.
@@ -133,7 +133,7 @@ impl Done {
         val: Option<Bound<'_, PyAny>>,
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        Err(awaitable::thrown(&typ, val, tb)?)
+        Err(thrown(&typ, val, tb)?)
     }
 
     fn close(&self) {}
@@ -424,8 +424,8 @@ impl Relay {
         slf
     }
 
-    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        told(py, self.step(py, Resume::Send(None)))
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        told_next(py, self.step(py, Resume::Send(None)))
     }
 
     fn send(&self, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -441,7 +441,7 @@ impl Relay {
         val: Option<Bound<'_, PyAny>>,
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        told(py, self.step(py, Resume::Throw(awaitable::thrown(&typ, val, tb)?)))
+        told(py, self.step(py, Resume::Throw(thrown(&typ, val, tb)?)))
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

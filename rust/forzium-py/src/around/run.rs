@@ -3,14 +3,14 @@
 use std::cell::{Cell, OnceCell, RefCell};
 
 use pyo3::PyTraverseError;
-use pyo3::exceptions::{PyBaseException, PyException, PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::exceptions::{PyBaseException, PyException, PyGeneratorExit, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySet, PyTuple, PyType};
 
 use super::messages::{RestReceive, RestSend};
-use crate::awaitable::{self, Drivable, Driven, Entered, Inner, Place, Resume, Shared};
+use crate::awaitable::{self, Drivable, Driven, Entered, Inner, Place, Resume, Shared, thrown, told, told_next};
 use crate::{imports, interned};
 
 /// A request on its way through an http middleware: what `dispatch` is given as `call_next`.
@@ -481,25 +481,6 @@ pub fn instance<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> 
     }
 }
 
-fn ended(py: Python<'_>, value: Py<PyAny>) -> PyErr {
-    if value.is_none(py) {
-        return PyStopIteration::new_err(());
-    }
-    // A tuple would be taken for the arguments of the exception.
-    match py.get_type::<PyStopIteration>().call1((value,)) {
-        Ok(stop) => PyErr::from_value(stop),
-        Err(error) => error,
-    }
-}
-
-/// What a step came to, as the methods of a coroutine tell it.
-pub fn told(py: Python<'_>, stepped: PyResult<Driven>) -> PyResult<Py<PyAny>> {
-    match stepped? {
-        Driven::Yielded(value) => Ok(value),
-        Driven::Returned(value) => Err(ended(py, value)),
-    }
-}
-
 #[pymethods]
 impl Run {
     fn __await__(slf: Py<Self>) -> Py<Self> {
@@ -510,8 +491,8 @@ impl Run {
         slf
     }
 
-    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        told(slf.py(), Self::step(slf, Resume::Send(None)))
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+        told_next(slf.py(), Self::step(slf, Resume::Send(None)))
     }
 
     fn send(slf: &Bound<'_, Self>, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -526,8 +507,7 @@ impl Run {
         val: Option<Bound<'_, PyAny>>,
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let error = awaitable::thrown(&typ, val, tb)?;
-        told(slf.py(), Self::step(slf, Resume::Throw(error)))
+        told(slf.py(), Self::step(slf, Resume::Throw(thrown(&typ, val, tb)?)))
     }
 
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {

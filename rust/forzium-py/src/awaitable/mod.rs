@@ -12,6 +12,7 @@
 //! Not here: what is awaited, and what it means (the stages and protocols).
 
 mod context;
+mod coroutine;
 mod drive;
 mod place;
 mod shared;
@@ -26,12 +27,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use pyo3::PyTraverseError;
-use pyo3::exceptions::{PyBaseException, PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyTraceback, PyTuple, PyType};
 
 pub use context::{Entered, adopt, copy, copy_current, in_context};
+pub use coroutine::{thrown, told, told_close, told_next};
 pub use drive::{Came, Drivable, Inner, drive};
 pub use place::{Place, is_asyncio};
 pub use shared::Shared;
@@ -112,7 +113,7 @@ impl Awaitable {
     }
 
     /// Runs the machine until it waits or ends.
-    fn step(&self, resume: Resume) -> PyResult<Step> {
+    fn step(&self, resume: Resume) -> PyResult<Driven> {
         let Ok(mut machine) = self.machine.0.try_borrow_mut() else {
             return Err(PyValueError::new_err("coroutine already executing"));
         };
@@ -143,7 +144,7 @@ impl Awaitable {
                         channel.resume.set(Some(Resume::Throw(error)));
                         continue;
                     }
-                    return channel.yielded.take().map(Step::Yield).ok_or_else(|| {
+                    return channel.yielded.take().map(Driven::Yielded).ok_or_else(|| {
                         PyRuntimeError::new_err("forzium waited for nothing: this is a defect, please report it")
                     });
                 }
@@ -152,7 +153,7 @@ impl Awaitable {
             }
         };
         self.end(&mut machine);
-        result.map(Step::Return)
+        result.map(Driven::Returned)
     }
 
     /// Drops a machine that has ended, and what it held. Either may run Python code, which finds it ended.
@@ -160,63 +161,6 @@ impl Awaitable {
         drop(machine.take());
         self.held.0.clear();
     }
-
-    fn throw_in(&self, py: Python<'_>, error: PyErr) -> PyResult<Py<PyAny>> {
-        match self.step(Resume::Throw(error))? {
-            Step::Yield(value) => Ok(value),
-            Step::Return(value) => Err(stop_iteration(py, value)),
-        }
-    }
-}
-
-/// What one step of a machine came to.
-enum Step {
-    Yield(Py<PyAny>),
-    Return(Py<PyAny>),
-}
-
-/// The exception by which an iterator gives its result.
-pub fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
-    if value.is_none(py) { PyStopIteration::new_err(()) } else { PyStopIteration::new_err((value,)) }
-}
-
-/// The exception that `throw` is to raise, of its old forms `(type, value, traceback)`, too.
-///
-/// Errors: `TypeError` where it is none, and then nothing is thrown.
-pub fn thrown(typ: &Bound<'_, PyAny>, val: Option<Bound<'_, PyAny>>, tb: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
-    let error = raised(typ, val)?;
-    if let Some(tb) = tb {
-        if !tb.is_instance_of::<PyTraceback>() {
-            return Err(PyTypeError::new_err("throw() third argument must be a traceback object"));
-        }
-        error.value(typ.py()).setattr("__traceback__", tb)?;
-    }
-    Ok(error)
-}
-
-fn raised(typ: &Bound<'_, PyAny>, val: Option<Bound<'_, PyAny>>) -> PyResult<PyErr> {
-    if typ.is_instance_of::<PyBaseException>() {
-        return match val {
-            None => Ok(PyErr::from_value(typ.clone())),
-            Some(_) => Err(PyTypeError::new_err("instance exception may not have a separate value")),
-        };
-    }
-    let class = typ.cast::<PyType>().ok().filter(|class| class.is_subclass_of::<PyBaseException>().unwrap_or(false));
-    let Some(class) = class else {
-        return Err(PyTypeError::new_err(format!(
-            "exceptions must be classes or instances deriving from BaseException, not {}",
-            typ.get_type().name()?
-        )));
-    };
-    let value = match val {
-        None => class.call0()?,
-        Some(value) if value.is_instance(class)? => value,
-        Some(value) => match value.cast_into::<PyTuple>() {
-            Ok(arguments) => class.call1(arguments)?,
-            Err(error) => class.call1((error.into_inner(),))?,
-        },
-    };
-    Ok(PyErr::from_value(value))
 }
 
 /// The exception that stands for a panic. It reaches the user as an error to report, never as a dead worker.
@@ -240,19 +184,12 @@ impl Awaitable {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match self.step(Resume::Send(None))? {
-            Step::Yield(value) => Ok(Some(value)),
-            Step::Return(value) if value.is_none(py) => Ok(None),
-            Step::Return(value) => Err(stop_iteration(py, value)),
-        }
+        told_next(py, self.step(Resume::Send(None)))
     }
 
     /// Resumes with a value, as `coroutine.send` does.
     fn send(&self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        match self.step(Resume::Send((!value.is_none(py)).then_some(value)))? {
-            Step::Yield(value) => Ok(value),
-            Step::Return(value) => Err(stop_iteration(py, value)),
-        }
+        told(py, self.step(Resume::Send((!value.is_none(py)).then_some(value))))
     }
 
     /// Resumes by raising an exception at the point of waiting, as `coroutine.throw` does.
@@ -264,7 +201,7 @@ impl Awaitable {
         val: Option<Bound<'_, PyAny>>,
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        self.throw_in(py, thrown(&typ, val, tb)?)
+        told(py, self.step(Resume::Throw(thrown(&typ, val, tb)?)))
     }
 
     /// Ends the work by raising `GeneratorExit` at the point of waiting, as `coroutine.close` does.
@@ -276,16 +213,7 @@ impl Awaitable {
         if !live {
             return Ok(());
         }
-        match self.step(Resume::Throw(PyGeneratorExit::new_err(()))) {
-            Ok(Step::Yield(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
-            Ok(Step::Return(_)) => Ok(()),
-            Err(error)
-                if error.is_instance_of::<PyGeneratorExit>(py) || error.is_instance_of::<PyStopIteration>(py) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        told_close(py, self.step(Resume::Throw(PyGeneratorExit::new_err(()))))
     }
 
     /// The awaitable that is being waited for, for tools that show where a task stands.

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use pyo3::PyTraverseError;
-use pyo3::exceptions::{PyGeneratorExit, PyOSError, PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyGeneratorExit, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
@@ -16,7 +16,7 @@ use super::Socket;
 use super::frames::Frames;
 use super::state::{State, after_receiving, after_sending, disconnected, is, optional, required};
 use super::what::What;
-use crate::awaitable::{Driven, Shared, iterator_of, send_in, stop_iteration, throw_in, thrown};
+use crate::awaitable::{Driven, Shared, iterator_of, send_in, throw_in, thrown, told, told_close, told_next};
 use crate::json::{self, Rules};
 use crate::{imports, interned};
 
@@ -132,13 +132,6 @@ fn is_only_here(spare: &Py<Exchange>) -> bool {
     unsafe { ffi::Py_REFCNT(spare.as_ptr()) == 1 }
 }
 
-fn given(py: Python<'_>, driven: Driven) -> PyResult<Py<PyAny>> {
-    match driven {
-        Driven::Yielded(value) => Ok(value),
-        Driven::Returned(value) => Err(stop_iteration(py, value)),
-    }
-}
-
 #[pymethods]
 impl Exchange {
     fn __await__(slf: Py<Self>) -> Py<Self> {
@@ -151,16 +144,13 @@ impl Exchange {
 
     fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
         let py = slf.py();
-        match Self::resume(slf, None)? {
-            Driven::Returned(value) if value.is_none(py) => Ok(None),
-            driven => given(py, driven).map(Some),
-        }
+        told_next(py, Self::resume(slf, None))
     }
 
     /// Resumes with a value, as `coroutine.send` does.
     fn send(slf: &Bound<'_, Self>, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        given(py, Self::resume(slf, (!value.is_none(py)).then_some(value))?)
+        told(py, Self::resume(slf, (!value.is_none(py)).then_some(value)))
     }
 
     /// Resumes by raising an exception at the point of waiting, as `coroutine.throw` does.
@@ -171,7 +161,7 @@ impl Exchange {
         val: Option<Bound<'_, PyAny>>,
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        given(slf.py(), Self::raise(slf, thrown(&typ, val, tb)?)?)
+        told(slf.py(), Self::raise(slf, thrown(&typ, val, tb)?))
     }
 
     /// Ends the call by raising `GeneratorExit` at the point of waiting, as `coroutine.close` does.
@@ -180,16 +170,7 @@ impl Exchange {
         if matches!(slf.get().work.0.try_borrow().map(|work| work.phase), Ok(Phase::Ended)) {
             return Ok(());
         }
-        match Self::raise(slf, PyGeneratorExit::new_err(())) {
-            Ok(Driven::Yielded(_)) => Err(PyRuntimeError::new_err("coroutine ignored GeneratorExit")),
-            Ok(Driven::Returned(_)) => Ok(()),
-            Err(error)
-                if error.is_instance_of::<PyGeneratorExit>(py) || error.is_instance_of::<PyStopIteration>(py) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        told_close(py, Self::raise(slf, PyGeneratorExit::new_err(())))
     }
 
     /// The awaitable that is being waited for, for tools that show where a task stands.
