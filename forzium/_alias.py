@@ -1,7 +1,8 @@
 """Answering ``import fastapi`` and ``import starlette`` with forzium, for programs written for these two.
 
-Layer: the standard library; the modules of forzium are imported when their aliases are. `install` is called by the
-command line (``forzium run``), or by whoever wants it, first thing in a program. Importing forzium never installs it.
+Layer: the standard library and `_reexports`; the modules of forzium are imported when their aliases are. `install` is
+called by the command line (``forzium run``), or by whoever wants it, first thing in a program. Importing forzium never
+installs it.
 
 ``fastapi.X`` is ``forzium.X``, and so is ``starlette.X``: one package holds both. They differ in few names, where
 FastAPI has a subclass of its own of a class of Starlette's; those modules are answered by a stand-in that sends these
@@ -17,6 +18,8 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from forzium._reexports import answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,6 +118,7 @@ class _AliasLoader(Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = import_module(self._target)
+        answer(module)
         renamed, constants = _RENAMED.get(spec.name, {}), _CONSTANTS.get(spec.name, {})
         if renamed or constants:
             return StandIn(spec.name, module, renamed, constants)

@@ -251,7 +251,7 @@ class PathBuilder:
             return {}, {}, {}
         demands = collect_demands(route.dependant)
         schemes, requirements = self._security(demands)
-        parameters = self._parameters(demands)
+        parameters = self.parameters(demands)
         takes_input = bool(route.body_field) or any(
             _members(parent) for parents in demands.parameters.values() for parent in parents
         )
@@ -304,7 +304,7 @@ class PathBuilder:
             self._scheme_definitions[id(scheme)] = scheme, definition
         return self._scheme_definitions[id(scheme)][1]
 
-    def _parameters(self, demands: Demands) -> list[dict[str, Any]]:
+    def parameters(self, demands: Demands) -> list[dict[str, Any]]:
         """All parameters; of those with one name in one place the last, but a required one before an optional one."""
         written = [
             parameter
@@ -425,3 +425,14 @@ def _copy_containers(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copy_containers(item) for key, item in value.items()}
     return [_copy_containers(item) for item in value] if isinstance(value, list) else value
+
+
+def operation_parameters(
+    *,
+    dependency_data: Demands,
+    model_name_map: ModelNameMap,
+    field_mapping: FieldMapping,
+    separate_input_output_schemas: bool = True,
+) -> list[dict[str, Any]]:
+    """The parameters of an operation, for programs that write them without a route; see `PathBuilder`."""
+    return PathBuilder(set(), model_name_map, field_mapping, separate_input_output_schemas).parameters(dependency_data)
