@@ -40,20 +40,28 @@ __all__ = [
     "SecurityScopes",
 ]
 
-_MODULES = ("api_key", "http", "oauth2", "open_id_connect_url")
+_NAMES_OF = {
+    "api_key": ("APIKeyCookie", "APIKeyHeader", "APIKeyQuery"),
+    "http": ("HTTPAuthorizationCredentials", "HTTPBasic", "HTTPBasicCredentials", "HTTPBearer", "HTTPDigest"),
+    "oauth2": (
+        *("OAuth2", "OAuth2AuthorizationCodeBearer", "OAuth2PasswordBearer", "OAuth2PasswordRequestForm"),
+        *("OAuth2PasswordRequestFormStrict", "SecurityScopes"),
+    ),
+    "open_id_connect_url": ("OpenIdConnect",),
+}
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__ or name in _MODULES:
-        import importlib
+    import importlib
 
-        for module in _MODULES:
-            # Importing a module makes it an attribute of its package, too.
-            found = vars(importlib.import_module(f"{__name__}.{module}"))
-            globals().update({each: found[each] for each in __all__ if each in found})
-        return globals()[name]
+    if name in _NAMES_OF:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _MODULE_OF:
+        value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *_NAMES_OF})
