@@ -10,14 +10,14 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from forzium._forzium import Authentication, Chain
+from forzium._forzium import Authentication
 from forzium.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, UnauthenticatedUser
-from forzium.middleware._own import native
+from forzium.middleware._own import Linked, native
 from forzium.requests import HTTPConnection
 from forzium.responses import PlainTextResponse, Response
 
 if TYPE_CHECKING:
-    from forzium.types import ASGIApp, Receive, Scope, Send
+    from forzium.types import ASGIApp, Scope
 
 __all__ = ["AuthenticationMiddleware"]
 
@@ -25,7 +25,7 @@ _ErrorHandler = Callable[[HTTPConnection, AuthenticationError], Response]
 
 
 @native
-class AuthenticationMiddleware:
+class AuthenticationMiddleware(Linked):
     """Sets `scope["auth"]` and `scope["user"]` for HTTP and WebSocket.
 
     Args:
@@ -39,13 +39,6 @@ class AuthenticationMiddleware:
         self.app = app
         self.backend = backend
         self.on_error: _ErrorHandler = self.default_on_error if on_error is None else on_error
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await self._serve(scope, receive, send)
-
-    @cached_property
-    def _serve(self) -> "ASGIApp":
-        return Chain([self._link], self.app)
 
     @cached_property
     def _link(self) -> Authentication:

@@ -12,12 +12,12 @@ Source: `starlette.middleware.body_limit`; 413 is RFC 9110, 15.5.14.
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from forzium._forzium import BodyLimit, Chain
+from forzium._forzium import BodyLimit
 from forzium.exceptions import StarletteHTTPException
-from forzium.middleware._own import native
+from forzium.middleware._own import Linked, native
 
 if TYPE_CHECKING:
-    from forzium.types import ASGIApp, Receive, Scope, Send
+    from forzium.types import ASGIApp
 
 __all__ = ["MAX_BODY_SIZE_SCOPE_KEY", "RequestBodyLimitMiddleware"]
 
@@ -36,7 +36,7 @@ class _RequestBodyLimitResponseSent(Exception):
 
 
 @native
-class RequestBodyLimitMiddleware:
+class RequestBodyLimitMiddleware(Linked):
     """Limits the total size of the body of an HTTP request.
 
     A declared `Content-Length` above the limit is refused as soon as the application reads the body or answers, without
@@ -52,13 +52,6 @@ class RequestBodyLimitMiddleware:
     def __init__(self, app: "ASGIApp", max_body_size: int) -> None:
         self.app = app
         self.max_body_size = max_body_size
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await self._serve(scope, receive, send)
-
-    @cached_property
-    def _serve(self) -> "ASGIApp":
-        return Chain([self._link], self.app)
 
     @cached_property
     def _link(self) -> BodyLimit:

@@ -12,12 +12,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from forzium._forzium import Chain, Compress
-from forzium.middleware._own import native
+from forzium._forzium import Compress
+from forzium.middleware._own import Linked, native
 from forzium.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, THREAD_MINIMUM_SIZE, media_types
 
 if TYPE_CHECKING:
-    from forzium.types import ASGIApp, Receive, Scope, Send
+    from forzium.types import ASGIApp
 
 __all__ = ["DEFAULT_LEVELS", "CompressMiddleware"]
 
@@ -26,7 +26,7 @@ DEFAULT_LEVELS: Mapping[str, int] = MappingProxyType({"zstd": 3, "br": 4, "gzip"
 
 
 @native
-class CompressMiddleware:
+class CompressMiddleware(Linked):
     """Compresses response bodies as they are sent; each piece of a stream can be decoded when it arrives.
 
     The coding is the one with the highest weight in the client's `Accept-Encoding`; of equal ones the first of
@@ -68,13 +68,6 @@ class CompressMiddleware:
             known = ", ".join(map(repr, DEFAULT_LEVELS))
             raise ValueError(f"expected content codings among {known}, but found {unknown[0]!r}")
         self._link  # noqa: B018  (a wrong level is an error of the declaration)
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await self._serve(scope, receive, send)
-
-    @cached_property
-    def _serve(self) -> "ASGIApp":
-        return Chain([self._link], self.app)
 
     @cached_property
     def _link(self) -> Compress:

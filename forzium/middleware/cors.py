@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from forzium._forzium import Chain, Cors
 from forzium.datastructures import Headers, MutableHeaders
-from forzium.middleware._own import native
+from forzium.middleware._own import Linked, native
 from forzium.responses import PlainTextResponse, Response
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _PREFLIGHT_VARY = (
 
 
 @native
-class CORSMiddleware:
+class CORSMiddleware(Linked):
     """Answers preflight requests, and adds the headers of the CORS protocol to all other responses.
 
     Args:
@@ -93,9 +93,6 @@ class CORSMiddleware:
             self.preflight_headers[_ALLOW_HEADERS] = ", ".join(all_headers)
         if allow_credentials:
             self.preflight_headers[_ALLOW_CREDENTIALS] = "true"
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await self._serve(scope, receive, send)
 
     @cached_property
     def _serve(self) -> "ASGIApp":

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio.lowlevel
 import anyio.to_thread
 
-from forzium._forzium import Chain, Coder, Compress, Outlet
-from forzium.middleware._own import native
+from forzium._forzium import Coder, Compress, Outlet
+from forzium.middleware._own import Linked, native
 
 if TYPE_CHECKING:
     from forzium.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,7 +55,7 @@ _limiter: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("
 
 
 @native
-class GZipMiddleware:
+class GZipMiddleware(Linked):
     """Compresses response bodies with gzip, as they are sent.
 
     Args:
@@ -81,13 +81,6 @@ class GZipMiddleware:
         self.compresslevel = compresslevel
         self.thread_minimum_size = thread_minimum_size
         self.exclude_content_types = media_types(exclude_content_types)
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await self._serve(scope, receive, send)
-
-    @cached_property
-    def _serve(self) -> "ASGIApp":
-        return Chain([self._link], self.app)
 
     @cached_property
     def _link(self) -> Compress:

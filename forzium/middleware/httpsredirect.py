@@ -9,13 +9,13 @@ Source: `starlette.middleware.httpsredirect`.
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from forzium._forzium import Chain, HttpsRedirect
+from forzium._forzium import HttpsRedirect
 from forzium.datastructures import URL
-from forzium.middleware._own import native
+from forzium.middleware._own import Linked, native
 from forzium.responses import PlainTextResponse, RedirectResponse, Response
 
 if TYPE_CHECKING:
-    from forzium.types import ASGIApp, Receive, Scope, Send
+    from forzium.types import ASGIApp, Scope
 
 __all__ = ["HTTPSRedirectMiddleware"]
 
@@ -24,7 +24,7 @@ _DEFAULT_PORTS = (80, 443)
 
 
 @native
-class HTTPSRedirectMiddleware:
+class HTTPSRedirectMiddleware(Linked):
     """Answers 307 with the same URL in the secure scheme; a port is kept unless it is 80 or 443.
 
     A host header that makes no URL is answered with 400.
@@ -35,13 +35,6 @@ class HTTPSRedirectMiddleware:
 
     def __init__(self, app: "ASGIApp") -> None:
         self.app = app
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await self._serve(scope, receive, send)
-
-    @cached_property
-    def _serve(self) -> "ASGIApp":
-        return Chain([self._link], self.app)
 
     @cached_property
     def _link(self) -> HttpsRedirect:

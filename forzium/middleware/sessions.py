@@ -12,12 +12,12 @@ from base64 import b64decode, b64encode
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from forzium._forzium import Chain, Sessions
+from forzium._forzium import Sessions
 from forzium.datastructures import Secret
-from forzium.middleware._own import native
+from forzium.middleware._own import Linked, native
 
 if TYPE_CHECKING:
-    from forzium.types import ASGIApp, Receive, Scope, Send
+    from forzium.types import ASGIApp
 
 __all__ = ["Session", "SessionMiddleware"]
 
@@ -26,7 +26,7 @@ TWO_WEEKS = 14 * 24 * 60 * 60
 
 
 @native
-class SessionMiddleware:
+class SessionMiddleware(Linked):
     """Provides `request.session` and writes it back with the response, if it was changed.
 
     Args:
@@ -72,13 +72,6 @@ class SessionMiddleware:
         if partitioned:
             flags.append("partitioned")
         self.security_flags = "; ".join(flags)
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await self._serve(scope, receive, send)
-
-    @cached_property
-    def _serve(self) -> "ASGIApp":
-        return Chain([self._link], self.app)
 
     @cached_property
     def _link(self) -> Sessions:

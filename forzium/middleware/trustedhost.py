@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from forzium._forzium import Chain, TrustedHost
+from forzium._forzium import TrustedHost
 from forzium._utils import parse_host_header
 from forzium.datastructures import URL
-from forzium.middleware._own import native
+from forzium.middleware._own import Linked, native
 from forzium.responses import PlainTextResponse, RedirectResponse, Response
 
 if TYPE_CHECKING:
-    from forzium.types import ASGIApp, Receive, Scope, Send
+    from forzium.types import ASGIApp, Scope
 
 __all__ = ["ENFORCE_DOMAIN_WILDCARD", "TrustedHostMiddleware"]
 
@@ -26,7 +26,7 @@ ENFORCE_DOMAIN_WILDCARD = "Domain wildcard patterns must be like '*.example.com'
 
 
 @native
-class TrustedHostMiddleware:
+class TrustedHostMiddleware(Linked):
     """Answers 400 to a host that is not allowed, for HTTP and WebSocket.
 
     Args:
@@ -47,13 +47,6 @@ class TrustedHostMiddleware:
         self.allowed_hosts = [pattern.lower() for pattern in allowed_hosts]
         self.allow_any = "*" in allowed_hosts
         self.www_redirect = www_redirect
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await self._serve(scope, receive, send)
-
-    @cached_property
-    def _serve(self) -> "ASGIApp":
-        return Chain([self._link], self.app)
 
     @cached_property
     def _link(self) -> TrustedHost:
