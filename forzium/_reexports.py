@@ -55,11 +55,13 @@ _HOMES: Mapping[str, str] = {
     ),
     "forzium.dependencies.extraction": (
         "_get_model_type=model_type _get_param_aliases=get_param_aliases _get_param_model=get_param_model "
-        "_is_empty_file_input=is_empty_file _is_json_field=is_json_field"
+        "_get_multidict_value=received_value _is_empty_file_input=is_empty_file _is_json_field=is_json_field "
+        "_validate_value_with_model_field=validate_value"
     ),
     "forzium.dependencies.forms": (
         "_add_form_union_validators=add_form_union_validators _apply_form_body_schema=apply_form_body_schema "
-        "_get_form_models=form_models _get_form_union_models=form_union_models"
+        "_get_form_models=form_models _get_form_union_models=form_union_models "
+        "_is_form_model_supplied=is_form_model_supplied _normalize_form_model=_for_model"
     ),
     "forzium.dependencies.graph": "_get_flat_body_params=get_flat_body_params",
     "forzium.dependencies.models": (
@@ -241,6 +243,7 @@ _HELD: Mapping[str, str] = {
         "_add_form_union_validators _apply_form_body_schema _asynccontextmanager_with_shielded_exit "
         "_contextmanager_with_concurrency_limit _DependencyConcurrency _get_body_field _get_cache_key "
         "_get_computed_scope _get_flat_body_params _get_form_models _get_form_union_models _get_model_type "
+        "_get_multidict_value _is_form_model_supplied _normalize_form_model _validate_value_with_model_field "
         "_get_oauth_scopes _get_param_aliases _get_param_model _get_signature _is_async_gen_callable "
         "_is_coroutine_callable _is_empty_file_input _is_gen_callable _is_json_field _should_embed_body_fields "
         "_UsesScopesCache"

@@ -159,6 +159,11 @@ def read_value(source: FieldSource, received: Mapping[str, Any], alias: str) -> 
     return value
 
 
+def received_value(field: ModelField, values: Mapping[str, Any], alias: str) -> Any:
+    """Return what `read_value` does, for a field that is asked once: for programs that read a form by themselves."""
+    return read_value(source_of(field), values, alias)
+
+
 def extra_values(received: Mapping[str, Any], processed: Iterable[str]) -> Iterator[tuple[str, Any]]:
     """Return what no field has asked for: a name with one value, or with the list of its values."""
     processed = set(processed)
