@@ -1,5 +1,7 @@
 """A cancelled request ends wherever it waits: what waits hears of it, clean-up runs, nothing is answered."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -38,8 +40,9 @@ class Item(BaseModel):
 class Waiting:
     """Says when the request has come to the point asked for, and waits there."""
 
-    def __init__(self, at: str) -> None:
+    def __init__(self, at: str, *, behind_middleware: bool = False) -> None:
         self.at = at
+        self.behind_middleware = behind_middleware
         self.log: list[str] = []
         self.reached = anyio.Event()
         self.asked = False
@@ -121,6 +124,12 @@ class Waiting:
                 await self.here("middleware")
                 return response
 
+        if self.behind_middleware:
+
+            @app.middleware("http")
+            async def passes_on(request: Any, call_next: Callable[[Any], Any]) -> Any:
+                return await call_next(request)
+
         async def mounted(scope: Any, receive: Any, send: Any) -> None:
             await self.here("mount")
 
@@ -166,6 +175,80 @@ async def test_cancellation_reaches_every_point_of_waiting_and_everything_is_cle
     log = await cancelled_at(point, ours)
     assert f"cancelled: {point}" in log
     assert log == await cancelled_at(point, oracle)
+
+
+async def task_cancelled_at(point: str, fw: Framework, *, behind_middleware: bool = False) -> list[str]:
+    """Cancel the task of a request, which no cancel scope encloses, as a server does."""
+    waiting = Waiting(point, behind_middleware=behind_middleware)
+    app = waiting.app(fw)
+    # A server of this version says by `send` when the client has left: a stream is sent without a cancel scope.
+    scope = {**waiting.scope(), "asgi": {"version": "3.0", "spec_version": "2.4"}}
+    task = asyncio.create_task(app(scope, waiting.receive, waiting.send))
+    await asyncio.wait_for(waiting.reached.wait(), 10)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return waiting.log
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_request_whose_task_is_cancelled_is_cleaned_up(point: str) -> None:
+    oracle, ours = frameworks()
+    log = asyncio.run(task_cancelled_at(point, ours))
+    assert f"cancelled: {point}" in log
+    assert log == asyncio.run(task_cancelled_at(point, oracle))
+
+
+def test_a_stream_that_has_moved_to_a_task_of_its_own_is_cleaned_up() -> None:
+    for fw in frameworks():
+        log = asyncio.run(task_cancelled_at("stream", fw, behind_middleware=True))
+        assert [entry for entry in log if entry.endswith("left")] == ["plain left", "second left", "first left"]
+
+
+async def failed_beside(fw: Framework, *, enclosed: bool) -> list[str]:
+    """Let a task fail in a group that one dependency has opened around the clean-up of another; what happened."""
+    app = fw.FastAPI(openapi_url=None)
+    log: list[str] = []
+
+    async def group() -> AsyncIterator[Any]:
+        async with anyio.create_task_group() as group:
+            yield group
+
+    async def inside(group: Any = fw.Depends(group)) -> AsyncIterator[Any]:
+        try:
+            yield group
+        finally:
+            log.append("begins to leave")
+            await anyio.lowlevel.checkpoint()  # ends here: only what encloses all dependencies is kept off
+            log.append("left")
+
+    async def fails() -> None:
+        raise LookupError
+
+    @app.get("/")
+    async def endpoint(group: Any = fw.Depends(inside)) -> None:
+        group.start_soon(fails)
+        await anyio.sleep_forever()
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        log.append(message["type"])
+
+    with anyio.CancelScope() if enclosed else contextlib.nullcontext():
+        try:
+            await app(http_scope(), receive, send)
+        except BaseExceptionGroup as failure:
+            log.append(repr(failure))
+    return log
+
+
+@pytest.mark.parametrize("enclosed", [False, True])
+def test_what_a_dependency_cancels_is_cancelled_while_it_is_cleaned_up(enclosed: bool) -> None:
+    oracle, ours = [asyncio.run(failed_beside(fw, enclosed=enclosed)) for fw in frameworks()]
+    assert "begins to leave" in ours
+    assert ours == oracle
 
 
 @pytest.mark.anyio

@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::awaitable::{Awaitable, Held, Shared, wait};
 use crate::chain::{self, Chain};
-use crate::connection::{Connection, Exit, Lifetime};
+use crate::connection::{Connection, Exit, Lifetime, Shield};
 use crate::plan::{LazyPlan, Plan};
 use crate::router::{clock, lifespan};
 use crate::scope::{self, Kind};
@@ -346,7 +346,7 @@ fn hand_over_exits(connection: &Connection) -> PyResult<()> {
     let (function, request, closing, shield) = {
         let mut vault = connection.vault.borrow_mut();
         let exits = (std::mem::take(&mut vault.function_exits), std::mem::take(&mut vault.request_exits));
-        (exits.0, exits.1, vault.closing.take(), vault.shield.take())
+        (exits.0, exits.1, vault.closing.take(), std::mem::take(&mut vault.shield))
     };
     if function.is_empty() && request.is_empty() && closing.is_none() {
         return Ok(());
@@ -358,7 +358,9 @@ fn hand_over_exits(connection: &Connection) -> PyResult<()> {
             connection.send().clone(),
             connection.websocket,
         );
-        own.vault.borrow_mut().shield = shield.as_ref().map(|shield| shield.clone_ref(py));
+        if let Some(scope) = shield.scope() {
+            own.vault.borrow_mut().shield = Shield::Scope(scope.clone_ref(py));
+        }
         match lifetime {
             Lifetime::Function => own.vault.borrow_mut().function_exits = exits,
             Lifetime::Request => own.vault.borrow_mut().request_exits = exits,

@@ -47,6 +47,28 @@ impl Exit {
     }
 }
 
+/// What shields the clean-up of async generators from the cancellation of an enclosing scope.
+#[derive(Default)]
+pub enum Shield {
+    /// No async generator has begun.
+    #[default]
+    Undecided,
+    /// There is no enclosing scope.
+    Needless,
+    /// A cancel scope, which stands among the exits.
+    Scope(Py<PyAny>),
+}
+
+impl Shield {
+    /// The cancel scope, if there is one.
+    pub fn scope(&self) -> Option<&Py<PyAny>> {
+        match self {
+            Self::Scope(scope) => Some(scope),
+            Self::Undecided | Self::Needless => None,
+        }
+    }
+}
+
 /// How long what a dependency yields lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
@@ -75,8 +97,7 @@ pub struct Vault {
     pub background: Option<Py<PyAny>>,
     pub function_exits: Vec<Exit>,
     pub request_exits: Vec<Exit>,
-    /// The cancel scope among the exits.
-    pub shield: Option<Py<PyAny>>,
+    pub shield: Shield,
     /// What is being sent: status, headers, body.
     pub outgoing: Option<Py<PyAny>>,
     /// Closed when the request has ended, whatever happened: uploaded files.
@@ -560,17 +581,12 @@ impl Held for Connection {
             for (_, value) in vault.form.iter().flat_map(|form| &form.items) {
                 visit.call(value)?;
             }
-            for held in [
-                &vault.body,
-                &vault.response,
-                &vault.background,
-                &vault.outgoing,
-                &vault.closing,
-                &vault.shield,
-                &vault.raw_body,
-            ] {
+            for held in
+                [&vault.body, &vault.response, &vault.background, &vault.outgoing, &vault.closing, &vault.raw_body]
+            {
                 visit.call(held)?;
             }
+            visit.call(vault.shield.scope())?;
             for exit in vault.function_exits.iter().chain(&vault.request_exits) {
                 visit.call(exit.object())?;
             }

@@ -5,8 +5,8 @@
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 
-use crate::awaitable::{Held, apart, wait};
-use crate::connection::{Connection, Exit, Kept, Lifetime};
+use crate::awaitable::{Held, apart, is_outermost, wait};
+use crate::connection::{Connection, Exit, Kept, Lifetime, Shield};
 use crate::plan::{Node, Plan, Visit};
 use crate::{imports, interned};
 
@@ -166,7 +166,7 @@ async fn leave_async(connection: &Connection, generator: Py<PyAny>, failure: Opt
 
 fn set_shield(connection: &Connection, shield: bool) -> PyResult<()> {
     let py = connection.py();
-    let scope = connection.vault.borrow().shield.as_ref().map(|scope| scope.bind(py).clone());
+    let scope = connection.vault.borrow().shield.scope().map(|scope| scope.bind(py).clone());
     match scope {
         Some(scope) => scope.setattr(pyo3::intern!(py, "shield"), shield),
         None => Ok(()),
@@ -175,17 +175,22 @@ fn set_shield(connection: &Connection, shield: bool) -> PyResult<()> {
 
 /// Enters the cancel scope by which the clean-up of async generators is shielded, once a request.
 ///
-/// It has to stand outside of whatever scopes a generator enters before its `yield`, so it comes first.
+/// It has to stand outside of whatever scopes a generator enters before its `yield`, so it comes first. Where there is
+/// no scope that it could shield from, as under a server on asyncio, it is left out.
 pub fn enter_shield(connection: &Connection) -> PyResult<()> {
-    if connection.vault.borrow().shield.is_some() {
+    if !matches!(connection.vault.borrow().shield, Shield::Undecided) {
         return Ok(());
     }
     let py = connection.py();
+    if is_outermost(py)? {
+        connection.vault.borrow_mut().shield = Shield::Needless;
+        return Ok(());
+    }
     let scope = imports::cancel_scope(py)?.call0()?;
     scope.call_method0(pyo3::intern!(py, "__enter__"))?;
     let mut vault = connection.vault.borrow_mut();
     vault.request_exits.push(Exit::Shield(scope.clone().unbind()));
-    vault.shield = Some(scope.unbind());
+    vault.shield = Shield::Scope(scope.unbind());
     Ok(())
 }
 

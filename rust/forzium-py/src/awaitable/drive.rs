@@ -1,6 +1,6 @@
 //! Driving a coroutine step by step, in a context of its own, by somebody it can hand control to.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -67,7 +67,7 @@ impl<D: Drivable> Future for Drive<'_, D> {
             Ok(entered) => entered,
             Err(error) => return Poll::Ready(Came::Ended(Err(error))),
         };
-        let stepped = resumed(&iterator, resume);
+        let stepped = stepped(&iterator, resume);
         drop(entered);
         let came = match stepped {
             Ok(Driven::Yielded(value)) if driven.is_mark(value.bind(py)) => Came::Marked,
@@ -87,6 +87,38 @@ impl<D: Drivable> Future for Drive<'_, D> {
         let done = channel.awaiting.borrow_mut().take();
         drop(done);
         Poll::Ready(came)
+    }
+}
+
+thread_local! {
+    /// How many coroutines are being driven, one inside the other.
+    static DRIVEN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether the code that asks runs in a coroutine that somebody drives, who may let it go on in another task.
+pub fn is_driven() -> bool {
+    DRIVEN.get() > 0
+}
+
+/// Resumes a driven coroutine.
+fn stepped(iterator: &Bound<'_, PyAny>, resume: Resume) -> PyResult<Driven> {
+    let _counted = Counted::enter();
+    resumed(iterator, resume)
+}
+
+/// One more coroutine is being driven for as long as this lives.
+struct Counted;
+
+impl Counted {
+    fn enter() -> Self {
+        DRIVEN.set(DRIVEN.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        DRIVEN.set(DRIVEN.get() - 1);
     }
 }
 

@@ -34,7 +34,7 @@ use pyo3::prelude::*;
 pub use context::{Entered, adopt, copy, copy_current, in_context};
 pub use coroutine::{thrown, told, told_close, told_next};
 pub use drive::{Came, Drivable, Inner, drive};
-pub use place::{Place, is_asyncio};
+pub use place::{Place, is_asyncio, is_outermost};
 pub use shared::Shared;
 pub use wait::{
     Driven, apart, attached, guard, iterator_of, next_step, noted, pass_up, send_in, steps_of, throw_in, wait,

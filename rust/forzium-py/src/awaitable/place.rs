@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
 
+use super::drive::is_driven;
 use crate::imports;
 
 /// A task and the innermost cancel scope opened in it.
@@ -68,6 +69,17 @@ impl Place {
         visit.call(&self.task)?;
         visit.call(&self.scope)
     }
+}
+
+/// Whether it is certain that no cancel scope is open around the code that asks, and none will be while it runs.
+///
+/// So it is where a server runs a request in a task of asyncio's. What goes on in a coroutine that is driven may be moved
+/// into another task, which has a scope.
+pub fn is_outermost(py: Python<'_>) -> PyResult<bool> {
+    if is_driven() {
+        return Ok(false);
+    }
+    Ok(Place::here(py)?.is_some_and(|place| place.scope.is_none() && !place.is_trio))
 }
 
 /// Whether the code that asks runs in a task of asyncio's.

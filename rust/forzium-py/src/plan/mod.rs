@@ -201,8 +201,6 @@ pub struct Plan {
     pub context: Py<PyAny>,
     /// Whether any callable asks for the injected response.
     pub injects_response: bool,
-    /// Whether any dependency is an async generator, whose clean-up is shielded from cancellation.
-    pub shields: bool,
     /// Whether any callable asks for the `Request`.
     pub injects_request: bool,
     /// Whether the endpoint and its dependencies are cancelled when the client leaves.
@@ -393,7 +391,6 @@ impl Plan {
                 .iter()
                 .any(|node: &Node| node.inputs.iter().any(|input| matches!(input, Input::Request))),
             cancel_on_disconnect: attribute!(spec, "cancel_on_disconnect").extract()?,
-            shields: nodes.iter().any(|node: &Node| node.calling == Calling::AsyncGenerator),
             nodes,
             visits,
             spec: spec.clone().unbind(),
