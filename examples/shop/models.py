@@ -4,7 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+LARGEST_ID = 2**63 - 1
+"""What SQLite holds in an INTEGER at most."""
 
 Price = Annotated[Decimal, Field(gt=0, max_digits=8, decimal_places=2)]
 
@@ -29,7 +32,7 @@ class Product(ProductIn):
 class OrderLine(BaseModel):
     """So many of one product."""
 
-    product_id: int
+    product_id: int = Field(ge=1, le=LARGEST_ID)
     quantity: int = Field(gt=0, le=1_000)
 
 
@@ -37,6 +40,14 @@ class OrderIn(BaseModel):
     """An order as a client places it."""
 
     lines: list[OrderLine] = Field(min_length=1, max_length=50)
+
+    @field_validator("lines")
+    @classmethod
+    def one_line_for_a_product(cls, lines: list[OrderLine]) -> list[OrderLine]:
+        """Refuse a product that stands in two lines."""
+        if len({line.product_id for line in lines}) < len(lines):
+            raise ValueError("each product may stand in one line only")
+        return lines
 
 
 class Order(OrderIn):

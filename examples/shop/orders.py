@@ -9,7 +9,7 @@ from typing import Annotated
 from forzium import APIRouter, BackgroundTasks, HTTPException, Path, Request, status
 
 from .database import Connection, Database, connect
-from .models import Order, OrderIn, OrderLine
+from .models import LARGEST_ID, Order, OrderIn, OrderLine
 from .products import find
 from .security import CurrentAccount
 
@@ -59,7 +59,9 @@ def list_orders(account: CurrentAccount, database: Database) -> list[Order]:
 
 
 @router.get("/{order_id}")
-def read_order(order_id: Annotated[int, Path(ge=1)], account: CurrentAccount, database: Database) -> Order:
+def read_order(
+    order_id: Annotated[int, Path(ge=1, le=LARGEST_ID)], account: CurrentAccount, database: Database
+) -> Order:
     """One of one's own orders."""
     if not database.execute("select 1 from orders where id = ? and account = ?", (order_id, account)).fetchone():
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"You have no order {order_id}")

@@ -6,12 +6,12 @@ from typing import Annotated
 from forzium import APIRouter, HTTPException, Path, Query, Request, Response, UploadFile, status
 
 from .database import Connection, Database
-from .models import Product, ProductIn
+from .models import LARGEST_ID, Product, ProductIn
 from .security import CurrentAccount
 
 router = APIRouter(prefix="/products", tags=["products"])
 
-ProductId = Annotated[int, Path(ge=1, description="The product's number")]
+ProductId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The product's number")]
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 
@@ -36,7 +36,7 @@ def list_products(
     search: Annotated[str, Query(max_length=80)] = "",
     in_stock: bool = False,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
 ) -> list[Product]:
     """Products by name, those whose name contains `search`."""
     rows = database.execute(

@@ -58,6 +58,9 @@ def tell(story: Story) -> None:
     story(200, "GET", "/products/1")
     story(404, "GET", "/products/99")
     story(422, "GET", "/products/teapot")
+    story(404, "GET", f"/products/{2**63 - 1}")
+    story(422, "GET", f"/products/{2**63}")  # more than the database can look for
+    story(422, "GET", f"/products?offset={2**63}")
     story(404, "GET", "/nowhere")
     story(405, "DELETE", "/products/1")
     story(307, "GET", "/products/")
@@ -91,6 +94,7 @@ def tell(story: Story) -> None:
     lines = [{"product_id": 1, "quantity": 2}, {"product_id": number, "quantity": 1}]
     too_many = [{"product_id": 1, "quantity": 2}, {"product_id": number, "quantity": 3}]
     story(401, "POST", "/orders", json={"lines": lines})
+    story(422, "POST", "/orders", json={"lines": [*lines, lines[0]]}, headers=ann)
     story(409, "POST", "/orders", json={"lines": too_many}, headers=ann)
     assert story(200, "GET", "/products/1").json()["stock"] == 12  # rolled back: the teapots are still there
     assert story(200, "GET", "/orders", headers=ann).json() == []
