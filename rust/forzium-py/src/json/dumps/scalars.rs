@@ -30,7 +30,7 @@ impl<'py> Writing<'_, '_, 'py> {
         // else runs before they are copied, and both are valid UTF-8.
         unsafe {
             let mut length: ffi::Py_ssize_t = 0;
-            let data = if ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 {
+            let data = if is_compact_ascii(object) {
                 length = ffi::PyUnicode_GET_LENGTH(object);
                 object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>().cast_const()
             } else {
@@ -169,4 +169,25 @@ impl<'py> Writing<'_, '_, 'py> {
         let cursor = self.output.extend(cursor, text.to_str().or_failed(self.py)?.as_bytes())?;
         self.output.constant(cursor, b"\"")
     }
+}
+
+/// Whether the characters of a `str` lie behind its head and are its UTF-8 form.
+///
+/// # Safety
+/// `object` is a live `str`.
+#[cfg(not(Py_3_14))]
+#[inline(always)]
+unsafe fn is_compact_ascii(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: `object` is a live `str` (contract).
+    unsafe { ffi::PyUnicode_IS_COMPACT_ASCII(object) != 0 }
+}
+
+/// Since 3.14 the bits that tell are not offered any more; asking for the UTF-8 form gives the same bytes.
+///
+/// # Safety
+/// None: nothing is read.
+#[cfg(Py_3_14)]
+#[inline(always)]
+unsafe fn is_compact_ascii(_object: *mut ffi::PyObject) -> bool {
+    false
 }
