@@ -15,7 +15,7 @@ pub(super) enum Simple {
 /// Digits that fit into 63 bits whatever they are.
 const MOST_DIGITS: usize = 18;
 
-/// Digits before the point that are looked at one by one: most have a few.
+/// Digits that are looked at one by one: most numbers have a few before and behind the point.
 const FEW: usize = 7;
 
 /// Reads the number at `at`, and returns the place behind it; `None` if it is not a simple one.
@@ -60,31 +60,18 @@ unsafe fn positive(start: At, limit: At) -> Option<(Simple, At)> {
             return None;
         }
         let zero = value == 0;
-        let mut end = start.behind(1);
-        let mut count = 1;
-        loop {
-            let next = digit(end);
-            if next > 9 {
-                break;
-            }
-            if count == FEW {
-                (value, end) = digits(end, limit, value);
-                count = end.since(start);
-                break;
-            }
-            value = value * 10 + next;
-            end = end.behind(1);
-            count += 1;
-        }
+        let end;
+        (value, end) = few_digits(start.behind(1), limit, value);
+        let count = end.since(start);
         // A zero stands alone before the point.
         if zero && count > 1 || count > MOST_DIGITS {
             return None;
         }
-        match end.read() {
-            b'.' => fraction(end, limit, value, count).map(|(value, end)| (Simple::Float(value), end)),
-            b'e' | b'E' => None,
-            _ => Some((Simple::Integer(value as i64), end)),
+        let after = end.read();
+        if after == b'.' {
+            return fraction(end, limit, value, count).map(|(value, end)| (Simple::Float(value), end));
         }
+        (after | 0x20 != b'e').then_some((Simple::Integer(value as i64), end))
     }
 }
 
@@ -96,12 +83,32 @@ unsafe fn positive(start: At, limit: At) -> Option<(Simple, At)> {
 unsafe fn fraction(point: At, limit: At, whole: u64, before: usize) -> Option<(f64, At)> {
     // SAFETY: as the contract says; behind the point, and behind digits, is the next byte, or the zero at the end.
     unsafe {
-        let (all, end) = digits(point.behind(1), limit, whole);
+        let (all, end) = few_digits(point.behind(1), limit, whole);
         let decimals = end.since(point) - 1;
-        if decimals == 0 || before + decimals > MOST_DIGITS || matches!(end.read(), b'e' | b'E') {
+        if decimals == 0 || before + decimals > MOST_DIGITS || end.read() | 0x20 == b'e' {
             return None;
         }
         decimal(all, decimals).map(|value| (value, end))
+    }
+}
+
+/// As [`digits`], for what is mostly short.
+///
+/// # Safety
+/// As [`simple`].
+#[inline(always)]
+unsafe fn few_digits(mut at: At, limit: At, mut value: u64) -> (u64, At) {
+    // SAFETY: as the contract says; what is read comes behind a digit or the point.
+    unsafe {
+        for _ in 0..FEW {
+            let next = digit(at);
+            if next > 9 {
+                return (value, at);
+            }
+            value = value.wrapping_mul(10).wrapping_add(next);
+            at = at.behind(1);
+        }
+        digits(at, limit, value)
     }
 }
 
@@ -113,7 +120,7 @@ unsafe fn fraction(point: At, limit: At, whole: u64, before: usize) -> Option<(f
 ///
 /// # Safety
 /// As [`simple`].
-#[inline(always)]
+#[inline(never)]
 unsafe fn digits(mut at: At, end: At, mut value: u64) -> (u64, At) {
     // SAFETY: as the contract says. Eight bytes are read where there are as many, one only behind a digit or the point.
     unsafe {
@@ -177,6 +184,10 @@ const fn reciprocals() -> [Reciprocal; MOST_DIGITS] {
     all
 }
 
+/// Powers of ten, exact: those up to 10^22 are.
+static POWERS: [f64; MOST_DIGITS] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17];
+
 static RECIPROCALS: [Reciprocal; MOST_DIGITS] = reciprocals();
 
 /// The float nearest to `digits / 10^decimals`; `None` where the error of the multiplication may matter.
@@ -186,8 +197,9 @@ static RECIPROCALS: [Reciprocal; MOST_DIGITS] = reciprocals();
 /// dropped. Of its 63 or 64 bits 53 stay; the others say which way to round, unless the middle lies in that interval.
 #[inline(always)]
 fn decimal(digits: u64, decimals: usize) -> Option<f64> {
-    if digits == 0 {
-        return Some(0.0);
+    if digits < 1 << f64::MANTISSA_DIGITS {
+        // Both are exact, so the division rounds once.
+        return Some(digits as f64 / POWERS.get(decimals)?);
     }
     let Reciprocal { digits: reciprocal, scale } = *RECIPROCALS.get(decimals)?;
     let zeros = digits.leading_zeros();

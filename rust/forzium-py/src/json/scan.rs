@@ -147,24 +147,24 @@ pub(super) enum End {
 #[inline(always)]
 pub(super) fn string_end(text: &[u8]) -> End {
     let mut at = 0;
-    let mut wide = false;
+    let mut wide = 0;
     while let Some(chunk) = text.get(at..at + 16) {
         let (stop, high) = string_bits(chunk);
         if stop == 0 {
-            wide |= high != 0;
+            wide |= high;
             at += 16;
             continue;
         }
-        let first = stop.trailing_zeros();
-        wide |= high & ((1 << first) - 1) != 0;
-        at += first as usize;
-        return ending(text[at], at, wide);
+        // Those up to the first stop, which is ASCII itself.
+        wide |= high & (stop ^ (stop - 1));
+        let first = stop.trailing_zeros() as usize;
+        return ending(chunk[first & 15], at + first, wide != 0);
     }
     while let Some(&byte) = text.get(at) {
         if matches!(byte, b'"' | b'\\' | 0..0x20) {
-            return ending(byte, at, wide);
+            return ending(byte, at, wide != 0);
         }
-        wide |= byte >= 0x80;
+        wide |= u32::from(byte & 0x80);
         at += 1;
     }
     End::Other
