@@ -202,6 +202,33 @@ def test_rows_that_share_their_keys_are_read_each_as_itself(rows: list[dict[str,
         assert repr(fast.loads(text)) == repr(json.loads(text))
 
 
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 6), max_size=7), scalars, st.booleans()), max_size=8),
+    st.sampled_from([('"k%d":', ","), ('"k%d": ', ",\n  "), ('"k%d" :', " ,"), ('"\\u006b%d":', ",")]),
+)
+def test_objects_that_leave_the_expected_keys_anywhere_are_read_each_as_itself(
+    rows: list[tuple[list[int], Any, bool]], spelling: tuple[str, str]
+) -> None:
+    full = [0, 1, 2, 3, 4, 5]
+    before = [(full, 0, False)] * 3
+    key, comma = spelling
+
+    def written(keys: list[int], value: Any, nests: bool, spelled: str) -> str:
+        inner = json.dumps(value)
+        if nests:
+            inner = "{" + ",".join(f'"k{at}":{inner}' for at in keys) + "}"
+        return "{" + comma.join(spelled % at + inner for at in keys) + "}"
+
+    texts = [written(*row, '"k%d":') for row in before]
+    for keys, value, nests in rows:
+        # Every start of the expected keys, and then others, some of them twice.
+        for length in range(0, 7, 2):
+            texts += [written(full[:length] + keys, value, nests, key), texts[0]]
+    text = f"[{','.join(texts)}]"
+    for _ in range(2):
+        assert outcome(fast.loads, text) == outcome(json.loads, text)
+
+
 @given(st.text(st.characters(), max_size=30))
 def test_surrogates_are_read_as_they_are_and_never_written(text: str) -> None:
     escaped = json.dumps(text)

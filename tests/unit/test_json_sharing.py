@@ -51,6 +51,15 @@ def test_objects_of_one_shape_are_watched_by_the_garbage_collector_if_they_hold_
     assert gone() is None
 
 
+def test_an_object_survives_that_its_keys_and_shape_are_forgotten_while_it_is_read() -> None:
+    def text(start: int) -> str:
+        others = {f"other {at}": [{f"more {at}": at, "x": at}] * 40 for at in range(start, start + 2500)}
+        return json.dumps([{"a": at, "b": others if at == 1 else {}, "c": at} for at in range(3)])
+
+    for start in (0, 0, 2500, 5000):
+        assert fast.loads(text(start)) == json.loads(text(start))
+
+
 def test_reading_leaves_the_garbage_collector_as_it_was() -> None:
     text = json.dumps([[index] for index in range(5000)]).encode()
     for switch in (gc.disable, gc.enable):

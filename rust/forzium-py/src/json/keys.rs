@@ -13,7 +13,7 @@ use std::ptr::{self, NonNull};
 
 use pyo3::ffi;
 
-use super::shapes::Pattern;
+use super::shapes::Place;
 
 /// Keys remembered at most; a power of two. With [`LONGEST`] this bounds what stays in memory to some 500 kB.
 const ENTRIES: usize = 2048;
@@ -24,10 +24,11 @@ pub(super) const LONGEST: usize = 62;
 /// Bytes that are compared in one go.
 const BLOCK: usize = 16;
 
+/// A key as it stands in documents, with its closing quote and the colon behind.
+#[derive(Clone)]
 #[repr(C, align(16))]
-pub(super) struct Entry {
-    /// The key as it stands in documents, with its closing quote and the colon behind.
-    text: [u8; LONGEST + 2],
+pub(super) struct Text {
+    bytes: [u8; LONGEST + 2],
     /// How long that is.
     length: usize,
     /// How many bytes a document must have left for it to be compared: whole blocks; more than there can be if there is
@@ -35,6 +36,58 @@ pub(super) struct Entry {
     room: usize,
     /// Which bytes of the last block belong to it, one bit for each.
     mask: u32,
+}
+
+impl Text {
+    const NONE: Self = Self { bytes: [0; LONGEST + 2], length: 0, room: usize::MAX, mask: 0 };
+
+    /// The text of `key`, which has [`LONGEST`] bytes at most.
+    fn of(key: &[u8]) -> Self {
+        let mut bytes = [0; LONGEST + 2];
+        bytes[..key.len()].copy_from_slice(key);
+        bytes[key.len()..key.len() + 2].copy_from_slice(b"\":");
+        let length = key.len() + 2;
+        let room = length.next_multiple_of(BLOCK);
+        Self { bytes, length, room, mask: ALL >> (room - length) }
+    }
+
+    /// How many bytes it takes in a document.
+    #[inline(always)]
+    pub(super) const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether `document` begins with it (and whole blocks of bytes are left there).
+    #[inline(always)]
+    pub(super) fn begins(&self, document: &[u8]) -> bool {
+        if document.len() < self.room {
+            return false;
+        }
+        // SAFETY: reads of `document` stay within it: it has `room` bytes; a text that has no key asks for more than there
+        // can be. `room` is at most the size of `bytes`.
+        unsafe {
+            let mut last = 0;
+            while last + BLOCK < self.room {
+                if equal(document.as_ptr().add(last), self.bytes.as_ptr().add(last)) != ALL {
+                    return false;
+                }
+                last += BLOCK;
+            }
+            let same = equal(document.as_ptr().add(last), self.bytes.as_ptr().add(last));
+            same & self.mask == self.mask
+        }
+    }
+
+    /// Whether it is that of `key`.
+    fn is(&self, key: &[u8]) -> bool {
+        let bytes: &[u8] = &self.bytes;
+        self.length == key.len() + 2 && &bytes[..key.len()] == key
+    }
+}
+
+#[repr(C)]
+pub(super) struct Entry {
+    text: Text,
     /// An owned reference to an ASCII `str` of 1 to `LONGEST` characters without escapes, or null.
     object: *mut ffi::PyObject,
     /// The key that followed in the same object the last time.
@@ -42,7 +95,9 @@ pub(super) struct Entry {
     /// The first key of the object that was this key's value the last time.
     child: *mut Entry,
     /// What objects were like that had this as their last key.
-    pub(super) pattern: *mut Pattern,
+    pub(super) ended: *mut Place,
+    /// What the object was like that was this key's value the last time.
+    pub(super) held: *mut Place,
 }
 
 /// The entries, and one before them that never has a key: where a document begins.
@@ -55,14 +110,12 @@ unsafe impl Sync for Table {}
 static TABLE: Table = Table(UnsafeCell::new(
     [const {
         Entry {
-            text: [0; LONGEST + 2],
-            length: 0,
-            room: usize::MAX,
-            mask: 0,
+            text: Text::NONE,
             object: ptr::null_mut(),
             next: root(),
             child: root(),
-            pattern: ptr::null_mut(),
+            ended: ptr::null_mut(),
+            held: ptr::null_mut(),
         }
     }; ENTRIES + 1],
 ));
@@ -99,26 +152,15 @@ pub(super) const fn first_in(entry: *mut Entry) -> *mut *mut Entry {
 /// The GIL is held; `link` is from `next_to` or `first_in`.
 #[inline(always)]
 pub(super) unsafe fn guess(text: &[u8], link: *mut *mut Entry) -> Option<(NonNull<ffi::PyObject>, usize, *mut Entry)> {
-    // SAFETY: the GIL is held (contract), so nobody else touches the table, in which all links lead. Reads of `text` stay
-    // within it: it has `room` bytes. An entry whose text was compared has an object.
+    // SAFETY: the GIL is held (contract), so nobody else touches the table, in which all links lead. An entry whose text
+    // was compared has an object.
     unsafe {
         let found = *link;
-        if text.len() < (*found).room {
-            return None;
-        }
-        let mut last = 0;
-        while last + BLOCK < (*found).room {
-            if equal(text.as_ptr().add(last), (*found).text.as_ptr().add(last)) != ALL {
-                return None;
-            }
-            last += BLOCK;
-        }
-        let same = equal(text.as_ptr().add(last), (*found).text.as_ptr().add(last));
-        if same & (*found).mask != (*found).mask {
+        if !(*found).text.begins(text) {
             return None;
         }
         ffi::Py_INCREF((*found).object);
-        Some((NonNull::new_unchecked((*found).object), (*found).length, found))
+        Some((NonNull::new_unchecked((*found).object), (*found).text.length, found))
     }
 }
 
@@ -180,13 +222,9 @@ pub(super) unsafe fn find(key: &[u8], link: *mut *mut Entry) -> (*mut ffi::PyObj
     // SAFETY: the GIL is held (contract), so nobody else touches the table. A replaced entry's string is released after
     // the new one was stored; releasing an exact `str` runs no Python code.
     unsafe {
-        let holds = |entry: *mut Entry| {
-            let text: &[u8] = &(*entry).text;
-            (*entry).length == key.len() + 2 && &text[..key.len()] == key
-        };
-        let known = if holds(first) {
+        let known = if (*first).text.is(key) {
             Some(first)
-        } else if holds(second) {
+        } else if (*second).text.is(key) {
             Some(second)
         } else {
             None
@@ -202,15 +240,28 @@ pub(super) unsafe fn find(key: &[u8], link: *mut *mut Entry) -> (*mut ffi::PyObj
             ffi::PyObject_Hash(fresh);
             let old = (*found).object;
             (*found).object = ffi::Py_NewRef(fresh);
-            let text: &mut [u8] = &mut (*found).text;
-            text[..key.len()].copy_from_slice(key);
-            text[key.len()..key.len() + 2].copy_from_slice(b"\":");
-            let length = key.len() + 2;
-            (*found).length = length;
-            (*found).room = length.next_multiple_of(BLOCK);
-            (*found).mask = ALL >> ((*found).room - length);
+            (*found).text = Text::of(key);
             ffi::Py_XDECREF(old);
         }
         (fresh, found)
+    }
+}
+
+/// The entry that holds this very key, with its text; `None` if it was pushed out of the table, or never there.
+///
+/// # Safety
+/// The GIL is held; `key` is a live `str`.
+pub(super) unsafe fn known(key: *mut ffi::PyObject) -> Option<(*mut Entry, Text)> {
+    let mut length: ffi::Py_ssize_t = 0;
+    // SAFETY: the GIL is held (contract), so nobody else touches the table. The UTF-8 form lives as long as the key.
+    unsafe {
+        let text = ffi::PyUnicode_AsUTF8AndSize(key, &raw mut length).cast::<u8>();
+        if text.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        let place = slot(std::slice::from_raw_parts(text, length as usize));
+        let found = [entry(place), entry(place ^ 1)].into_iter().find(|&entry| (*entry).object == key)?;
+        Some((found, (*found).text.clone()))
     }
 }

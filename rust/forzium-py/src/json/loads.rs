@@ -21,10 +21,11 @@ use super::keys::{self, Entry};
 use super::number::{self, Simple};
 use super::object::{self, Values};
 use super::scan::{self, At, Document, End};
+use super::shapes::{self, Shape};
 use super::turns::Turns;
 
 /// Containers within each other that are read here. Where Python gives up depends on the depth of the caller's stack
-/// (1,000 frames by default), so everything deeper is Python's to decide. Each takes some 150 bytes of the native stack.
+/// (1,000 frames by default), so everything deeper is Python's to decide. Each takes some 200 bytes of the native stack.
 const MAX_DEPTH: usize = 256;
 
 /// Digits (and sign, point, exponent) of a number that sonic-rs converts. Its exponent saturates, and Python limits
@@ -79,6 +80,7 @@ fn read<'py>(py: Python<'py>, document: Document<'_>) -> PyResult<Option<Bound<'
         scratch: Vec::new(),
         turns: Turns::reading(),
         depth: 0,
+        containers: 0,
     };
     match reading.document() {
         // SAFETY: `document` returns an owned reference to a live object; the GIL is held (`py`).
@@ -109,6 +111,8 @@ struct Reading<'py, 'de> {
     turns: Turns,
     /// Containers that are open.
     depth: usize,
+    /// Containers that were begun.
+    containers: usize,
 }
 
 impl<'de> Reading<'_, 'de> {
@@ -176,6 +180,7 @@ impl<'de> Reading<'_, 'de> {
 
     #[inline(never)]
     fn list(&mut self, at: At, key: *mut Entry) -> Read {
+        self.containers += 1;
         let (mut byte, mut at) = self.token(at);
         if byte == b']' {
             // SAFETY: the GIL is held by `self.py`.
@@ -202,7 +207,9 @@ impl<'de> Reading<'_, 'de> {
     }
 
     #[inline(never)]
-    fn dict(&mut self, at: At, key: *mut Entry) -> Read {
+    fn dict(&mut self, at: At, parent: *mut Entry) -> Read {
+        self.containers += 1;
+        let before = self.containers;
         let (mut byte, mut at) = self.token(at);
         if byte == b'}' {
             // SAFETY: the GIL is held by `self.py`.
@@ -210,16 +217,31 @@ impl<'de> Reading<'_, 'de> {
         }
         self.deeper()?;
         let start = self.values.start();
-        let mut key = key;
-        let mut link = keys::first_in(key);
-        let mut holds_containers = false;
+        // SAFETY: the GIL is held by `self.py`.
+        let shape = unsafe { shapes::expected(parent) };
+        // While the keys are those that are expected, they are not collected.
+        let mut guess = shape.as_deref();
+        let mut expected = guess.map_or(&[][..], Shape::keys).iter();
+        let mut key;
+        let mut link = keys::first_in(parent);
         loop {
             if byte != b'"' {
                 return None;
             }
-            (key, at) = self.key(at, link)?;
+            if let Some(next) = expected.as_slice().first()
+                && next.text.begins(self.rest(at))
+            {
+                expected.next();
+                (key, at) = (next.entry, at.behind(next.text.len()));
+            } else {
+                if let Some(shape) = guess.take() {
+                    // SAFETY: the GIL is held by `self.py`; so many of the keys came.
+                    unsafe { self.values.push_first(shape, shape.keys().len() - expected.len()) };
+                    expected = [].iter();
+                }
+                (key, at) = self.key(at, link)?;
+            }
             (byte, at) = self.token(at);
-            holds_containers |= matches!(byte, b'{' | b'[');
             let value;
             (value, at) = self.value(byte, at, key)?;
             self.values.push(value);
@@ -233,8 +255,22 @@ impl<'de> Reading<'_, 'de> {
             link = keys::next_to(key);
         }
         self.depth -= 1;
-        // SAFETY: as for a list; since `start`, a key and a value were put there in turn.
-        made(unsafe { self.values.dict(start, key, holds_containers, self.py, &mut self.turns) }, at)
+        let holds_containers = self.containers != before;
+        // SAFETY: the GIL is held by `self.py`; `start` was the number of keys and values when the dict was opened, and
+        // those below an open container are never taken. Since then a value was put there for each key, and each key, or
+        // the keys are as many of the guess.
+        unsafe {
+            if let Some(shape) = guess {
+                if expected.len() == 0 {
+                    let dict = self.values.shaped(start, shape, holds_containers);
+                    if !dict.is_null() {
+                        return made(dict, at);
+                    }
+                }
+                self.values.push_first(shape, shape.keys().len() - expected.len());
+            }
+            made(self.values.dict(start, (key, parent), holds_containers, self.py, &mut self.turns), at)
+        }
     }
 
     /// A container is opened.

@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::keys::Entry;
-use super::shapes;
+use super::shapes::{self, Shape};
 use super::turns::Turns;
 
 /// Owned references to objects that have no container yet; dropped with it. Keys are kept apart from values.
@@ -72,35 +72,65 @@ impl Values {
         }
     }
 
-    /// A dict of the keys and values from `start` on; null with an exception set when memory ran out. `last` is the
-    /// entry of the last key.
+    /// Puts the first `count` keys of a shape where read keys are.
     ///
     /// # Safety
-    /// The GIL is held; since `start`, as many keys (`str` objects) were put here as values.
+    /// The GIL is held, and it has as many.
+    #[inline(never)]
+    pub(super) unsafe fn push_first(&mut self, shape: &Shape, count: usize) {
+        // SAFETY: as the contract says.
+        self.keys.extend(unsafe { shape.first(count) });
+    }
+
+    /// A dict of this shape with the values from `start` on; null, perhaps with an exception set, when memory ran out.
+    ///
+    /// # Safety
+    /// The GIL is held; since `start`, as many values were put here as the shape has keys, and `holds_containers` says
+    /// whether a list or dict is among them.
     #[inline(always)]
+    pub(super) unsafe fn shaped(&mut self, start: Start, shape: &Shape, holds_containers: bool) -> *mut ffi::PyObject {
+        // SAFETY: the GIL is held (contract), and the references are ours. Where a dict was made, they are its, and
+        // forgotten here.
+        unsafe {
+            let made = shape.dict(&self.values[start.values..], holds_containers);
+            if !made.is_null() {
+                self.values.set_len(start.values);
+            }
+            made
+        }
+    }
+
+    /// A dict of the keys and values from `start` on; null with an exception set when memory ran out. `last` is the
+    /// entry of the last key, `parent` that of the key whose value this is.
+    ///
+    /// # Safety
+    /// The GIL is held; since `start`, as many keys (`str` objects) were put here as values; `holds_containers` as in
+    /// [`Values::shaped`].
     pub(super) unsafe fn dict(
         &mut self,
         start: Start,
-        last: *mut Entry,
+        entries: (*mut Entry, *mut Entry),
         holds_containers: bool,
         py: Python<'_>,
         turns: &mut Turns,
     ) -> *mut ffi::PyObject {
-        // SAFETY: the GIL is held (contract), and the references are ours. Where `copy` made a dict, they are its, and
-        // forgotten here.
+        let (last, parent) = entries;
+        // SAFETY: the GIL is held (contract), and the references are ours.
         unsafe {
-            let (keys, values) = (&self.keys[start.keys..], &self.values[start.values..]);
-            let copied = shapes::copy(keys, values, last, holds_containers);
-            if copied.is_null() {
-                return self.new_dict(start, last, py, turns);
+            if let Some(shape) = shapes::find(&self.keys[start.keys..], last, parent) {
+                let made = self.shaped(start, &shape, holds_containers);
+                if !made.is_null() {
+                    for key in self.keys.drain(start.keys..) {
+                        ffi::Py_DECREF(key);
+                    }
+                    return made;
+                }
             }
-            self.keys.set_len(start.keys);
-            self.values.set_len(start.values);
-            copied
+            self.new_dict(start, last, py, turns)
         }
     }
 
-    /// As [`Values::dict`], without a pattern.
+    /// As [`Values::dict`], without a shape.
     ///
     /// # Safety
     /// As there.

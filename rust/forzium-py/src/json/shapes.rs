@@ -1,28 +1,30 @@
 //! Objects with the same keys in the same order, as the rows of a list have: made by copying, not by inserting.
 //!
 //! Putting a key into a dict means to look for it first, and to grow the table now and then; for small objects that is a
-//! third of reading. So when the same keys come a second time, a dict with these keys is kept as a pattern; from then on
-//! the dict is a copy of it, and the values are put into their places.
+//! third of reading. So when the same keys come a second time, a dict with these keys is kept as a [`Shape`]; from then on
+//! the dict is a copy of it, and the values are put into their places. And where an object of a shape was, one of the same
+//! shape is expected the next time: then its keys are compared in place, one after the other, and not even collected.
 //!
-//! Up to [`MOST_SHARED`] keys the pattern is a dict as an instance of a class has it: its copies share one table of keys,
-//! and have an array of values each, which takes a third of the memory of a table. CPython makes a table out of that by
-//! itself when keys are added later.
+//! Up to [`MOST_SHARED`] keys the dict is one as an instance of a class has it: its copies share one table of keys, and
+//! have an array of values each, which takes a third of the memory of a table. CPython makes a table out of that by itself
+//! when keys are added later.
 //!
-//! A pattern fits only if all keys are the very same objects, which those from [`super::keys`] are. At most [`PATTERNS`]
-//! patterns of at most [`MOST_KEYS`] keys are kept: what a client sends can replace them, not add to them.
+//! The keys are those that [`super::keys`] remembers. At most [`PLACES`] shapes of at most [`MOST_KEYS`] keys are kept:
+//! what a client sends can replace them, not add to them.
 
 use std::cell::UnsafeCell;
 use std::ptr;
+use std::rc::Rc;
 
 use pyo3::ffi;
 
 use super::entries::{self, Family};
-use super::keys::Entry;
+use super::keys::{self, Entry, Text};
 
-/// Patterns kept at most; a power of two. One takes some 300 bytes to 2 kB.
-const PATTERNS: usize = 256;
+/// Shapes kept at most; a power of two. One takes some 150 bytes for each key.
+const PLACES: usize = 256;
 
-/// Keys of the largest object that has a pattern.
+/// Keys of the largest object that has a shape.
 const MOST_KEYS: usize = 48;
 
 /// Keys of the largest object whose dict shares them: CPython allows 30 in a class, less one for its first instance.
@@ -37,15 +39,35 @@ const FEWEST_KEYS: usize = 1;
 /// How often in a row other keys must ask for a place that is taken, until they get it.
 const INSISTENCE: u32 = 16;
 
-pub(super) struct Pattern {
-    /// An owned reference to a dict that nobody else has, or null. Where its keys are shared it has no values, though it
-    /// says it has: nothing but `PyDict_Copy` may touch it.
+/// Keys in their order. It never changes, and lives only as long as the GIL is held by who drops it last.
+pub(super) struct Shape {
+    /// An owned reference to a dict that nobody else has. Where its keys are shared it has no values, though it says it
+    /// has: nothing but `PyDict_Copy` may touch it. It is untracked then.
     dict: *mut ffi::PyObject,
-    /// Its keys, in order; borrowed from it.
-    keys: [*mut ffi::PyObject; MOST_KEYS],
-    count: usize,
+    keys: Box<[Key]>,
     /// Whether its keys are shared with its copies.
     shared: bool,
+}
+
+/// A key of a shape.
+pub(super) struct Key {
+    pub(super) text: Text,
+    /// Borrowed from the dict.
+    object: *mut ffi::PyObject,
+    /// Where the key was remembered: another may be there now, so what is guessed from it may be wrong.
+    pub(super) entry: *mut Entry,
+}
+
+impl Drop for Shape {
+    fn drop(&mut self) {
+        // SAFETY: shapes are dropped by `loads` only, which holds the GIL; the reference is ours.
+        unsafe { ffi::Py_DECREF(self.dict) };
+    }
+}
+
+/// Where a shape is kept.
+pub(super) struct Place {
+    shape: Option<Rc<Shape>>,
     /// The mark of its keys.
     mark: u64,
     /// The mark of the keys that were not found here the last time.
@@ -54,25 +76,14 @@ pub(super) struct Pattern {
     asked: u32,
 }
 
-struct Table(UnsafeCell<[Pattern; PATTERNS]>);
+struct Table(UnsafeCell<[Place; PLACES]>);
 
 // SAFETY: the table is touched only by the functions of this module, whose contract is to hold the GIL; none of them
-// keeps a reference into it across a call.
+// keeps a reference into it across a call. A shape's count of owners is touched under the GIL as well.
 unsafe impl Sync for Table {}
 
-static TABLE: Table = Table(UnsafeCell::new(
-    [const {
-        Pattern {
-            dict: ptr::null_mut(),
-            keys: [ptr::null_mut(); MOST_KEYS],
-            count: 0,
-            shared: false,
-            mark: 0,
-            candidate: 0,
-            asked: 0,
-        }
-    }; PATTERNS],
-));
+static TABLE: Table =
+    Table(UnsafeCell::new([const { Place { shape: None, mark: 0, candidate: 0, asked: 0 } }; PLACES]));
 
 /// What tells objects with other keys apart. (If it does not, the keys themselves do.)
 fn mark(keys: &[*mut ffi::PyObject]) -> u64 {
@@ -82,119 +93,153 @@ fn mark(keys: &[*mut ffi::PyObject]) -> u64 {
     (mixed ^ keys.len() as u64).wrapping_mul(MIX) | 1
 }
 
-fn pattern(mark: u64) -> *mut Pattern {
+fn place(mark: u64) -> *mut Place {
     // The shift leaves a place inside the table.
-    TABLE.0.get().cast::<Pattern>().wrapping_add((mark >> (64 - PATTERNS.trailing_zeros())) as usize)
+    TABLE.0.get().cast::<Place>().wrapping_add((mark >> (64 - PLACES.trailing_zeros())) as usize)
 }
 
-/// A dict of these keys and values, if there is a pattern for the keys. The references are taken over, then; else null,
-/// without an exception. `last` is the entry of the last key.
+/// The shape of the object that was the value of `parent` the last time.
 ///
 /// # Safety
-/// The GIL is held; the references are owned, as many values as keys, the keys `str`, the values what JSON has, and
-/// `holds_containers` says whether a list or dict is among them.
+/// The GIL is held.
 #[inline(always)]
-pub(super) unsafe fn copy(
-    keys: &[*mut ffi::PyObject],
-    values: &[*mut ffi::PyObject],
-    last: *mut Entry,
-    holds_containers: bool,
-) -> *mut ffi::PyObject {
-    // SAFETY: the GIL is held (contract), so nobody else touches the entry or the pattern. `dict` is held while it is
-    // copied: the copy may start a garbage collection, and that any code. The copy is untracked like its pattern, so
-    // nobody else sees it before it is returned. It has the pattern's keys in the pattern's order, and nothing (or what
-    // is released here) in the places of its values. Every reference goes into the dict (values) or is given back (keys,
-    // which the pattern holds as well, so that none dies).
+pub(super) unsafe fn expected(parent: *mut Entry) -> Option<Rc<Shape>> {
+    // SAFETY: the GIL is held (contract), so nobody else touches the entry or the place.
+    unsafe { at((*parent).held) }
+}
+
+/// # Safety
+/// The GIL is held; `place` is one, or null.
+#[inline(always)]
+unsafe fn at(place: *mut Place) -> Option<Rc<Shape>> {
+    // SAFETY: the GIL is held (contract); the reference ends here.
+    unsafe { if place.is_null() { None } else { (*place).shape.clone() } }
+}
+
+/// The shape that has just these keys, if objects with the same last one had it; it is expected under `parent` from now
+/// on. `last` is the entry of the last key.
+///
+/// # Safety
+/// The GIL is held.
+pub(super) unsafe fn find(keys: &[*mut ffi::PyObject], last: *mut Entry, parent: *mut Entry) -> Option<Rc<Shape>> {
+    // SAFETY: the GIL is held (contract), so nobody else touches the entries or the place.
     unsafe {
-        let pattern = (*last).pattern;
-        if pattern.is_null() || (*pattern).count != keys.len() || !same(&raw const (*pattern).keys, keys) {
-            return ptr::null_mut();
+        let shape = at((*last).ended)?;
+        if shape.keys.len() != keys.len() || shape.keys.iter().zip(keys).any(|(own, &key)| own.object != key) {
+            return None;
         }
-        let (dict, shared) = ((*pattern).dict, (*pattern).shared);
-        ffi::Py_INCREF(dict);
-        let copy = ffi::PyDict_Copy(dict);
-        ffi::Py_DECREF(dict);
-        if copy.is_null() {
-            ffi::PyErr_Clear();
-            return copy;
-        }
-        if shared {
-            ptr::copy_nonoverlapping(values.as_ptr(), entries::own(copy), values.len());
-        } else if let Some(items) = entries::strings(copy, values.len()) {
-            for (at, &value) in values.iter().enumerate() {
-                ffi::Py_DECREF((*items.add(at)).value);
-                (*items.add(at)).value = value;
-            }
-        } else {
-            ffi::Py_DECREF(copy);
-            return ptr::null_mut();
-        }
-        for &key in keys {
-            ffi::Py_DECREF(key);
-        }
-        // As `PyDict_SetItem` does: a dict of scalars is of no interest to the garbage collector.
-        if holds_containers && ffi::PyObject_GC_IsTracked(copy) == 0 {
-            ffi::PyObject_GC_Track(copy.cast());
-        }
-        copy
+        (*parent).held = (*last).ended;
+        Some(shape)
     }
 }
 
-/// Whether a pattern's first keys are these, the very same objects.
-///
-/// # Safety
-/// The pattern's keys can be read, and are as many at least.
-#[inline(always)]
-unsafe fn same(pattern: *const [*mut ffi::PyObject; MOST_KEYS], keys: &[*mut ffi::PyObject]) -> bool {
-    let pattern = pattern.cast::<*mut ffi::PyObject>();
-    // SAFETY: as the contract says.
-    keys.iter().enumerate().all(|(at, &key)| unsafe { *pattern.add(at) } == key)
+impl Shape {
+    #[inline(always)]
+    pub(super) fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// The first `count` keys, each a new reference.
+    ///
+    /// # Safety
+    /// The GIL is held, and there are as many.
+    pub(super) unsafe fn first(&self, count: usize) -> impl Iterator<Item = *mut ffi::PyObject> {
+        // SAFETY: the GIL is held (contract), and the dict holds its keys.
+        self.keys[..count].iter().map(|key| unsafe { ffi::Py_NewRef(key.object) })
+    }
+
+    /// A dict of these keys and as many values. The references are taken over; not if it could not be made: null, without
+    /// an exception.
+    ///
+    /// # Safety
+    /// The GIL is held; the references are owned, as many as there are keys, the values what JSON has, and
+    /// `holds_containers` says whether a list or dict is among them. The shape is held during the call.
+    #[inline(always)]
+    pub(super) unsafe fn dict(&self, values: &[*mut ffi::PyObject], holds_containers: bool) -> *mut ffi::PyObject {
+        // SAFETY: the GIL is held (contract), and the shape: the copy may start a garbage collection, and that any code.
+        // The copy is untracked like the dict, so nobody else sees it before it is returned. It has the keys in their
+        // order, and nothing (or what is released here) in the places of its values. Every reference goes into the dict.
+        unsafe {
+            let copy = ffi::PyDict_Copy(self.dict);
+            if copy.is_null() {
+                ffi::PyErr_Clear();
+                return copy;
+            }
+            if self.shared {
+                ptr::copy_nonoverlapping(values.as_ptr(), entries::own(copy), values.len());
+            } else if let Some(items) = entries::strings(copy, values.len()) {
+                for (at, &value) in values.iter().enumerate() {
+                    ffi::Py_DECREF((*items.add(at)).value);
+                    (*items.add(at)).value = value;
+                }
+            } else {
+                ffi::Py_DECREF(copy);
+                return ptr::null_mut();
+            }
+            // As `PyDict_SetItem` does: a dict of scalars is of no interest to the garbage collector.
+            if holds_containers && ffi::PyObject_GC_IsTracked(copy) == 0 {
+                ffi::PyObject_GC_Track(copy.cast());
+            }
+            copy
+        }
+    }
+
+    /// A shape of these keys; `None` where there can be none.
+    ///
+    /// # Safety
+    /// The GIL is held; the keys are `str`, all different.
+    unsafe fn new(keys: &[*mut ffi::PyObject]) -> Option<Self> {
+        // SAFETY: the GIL is held (contract); every dict is checked before it is used, and goes into the shape or is
+        // released.
+        unsafe {
+            let known = |&object| keys::known(object).map(|(entry, text)| Key { text, object, entry });
+            let known = keys.iter().map(known).collect::<Option<_>>()?;
+            let mut dict = if keys.len() <= MOST_SHARED { sharing(keys) } else { ptr::null_mut() };
+            let shared = !dict.is_null();
+            if !shared {
+                ffi::PyErr_Clear();
+                dict = ffi::PyDict_New();
+                if dict.is_null() || !numbered(dict, keys) || entries::strings(dict, keys.len()).is_none() {
+                    ffi::PyErr_Clear();
+                    ffi::Py_XDECREF(dict);
+                    return None;
+                }
+            }
+            Some(Self { dict, keys: known, shared })
+        }
+    }
 }
 
-/// Remembers these keys, all different: the second time as a pattern. Failing to is no error.
+/// Remembers these keys, all different: the second time as a shape. Failing to is no error.
 ///
 /// # Safety
-/// As [`copy`].
+/// The GIL is held; the keys are `str`; `last` is the entry of the last one.
 pub(super) unsafe fn remember(keys: &[*mut ffi::PyObject], last: *mut Entry) {
     if !(FEWEST_KEYS..=MOST_KEYS).contains(&keys.len()) {
         return;
     }
     let mark = mark(keys);
-    // SAFETY: the GIL is held (contract), so nobody else touches the tables; they are not touched while the new pattern
-    // is made, which may run any code. The old pattern is released after the new one stands in its place.
+    // SAFETY: the GIL is held (contract), so nobody else touches the tables; they are not touched while the new shape is
+    // made, which may run any code. The old shape is released after the new one stands in its place.
     unsafe {
-        let place = pattern(mark);
+        let place = place(mark);
         if (*place).mark == mark {
             // Objects with other keys ended with the same one meanwhile.
-            (*last).pattern = place;
+            (*last).ended = place;
             return;
         }
         let asked = if (*place).candidate == mark { (*place).asked + 1 } else { 1 };
         (*place).candidate = mark;
         (*place).asked = asked;
-        if asked < if (*place).dict.is_null() { 2 } else { INSISTENCE } {
+        if asked < if (*place).shape.is_none() { 2 } else { INSISTENCE } {
             return;
         }
-        let shared = keys.len() <= MOST_SHARED;
-        let mut made = if shared { sharing(keys) } else { ptr::null_mut() };
-        let shared = !made.is_null();
-        if !shared {
-            ffi::PyErr_Clear();
-            made = ffi::PyDict_New();
-            if made.is_null() || !numbered(made, keys) || entries::strings(made, keys.len()).is_none() {
-                ffi::PyErr_Clear();
-                ffi::Py_XDECREF(made);
-                return;
-            }
-        }
-        let old = std::mem::replace(&mut (*place).dict, made);
-        (&mut (*place).keys)[..keys.len()].copy_from_slice(keys);
-        (*place).count = keys.len();
-        (*place).shared = shared;
+        let Some(shape) = Shape::new(keys) else { return };
+        let old = (*place).shape.replace(Rc::new(shape));
         (*place).mark = mark;
         (*place).asked = 0;
-        (*last).pattern = place;
-        ffi::Py_XDECREF(old);
+        (*last).ended = place;
+        drop(old);
     }
 }
 
