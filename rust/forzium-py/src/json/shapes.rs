@@ -30,7 +30,7 @@ const MOST_KEYS: usize = 48;
 /// Keys of the largest object whose dict shares them: CPython allows 30 in a class, less one for its first instance.
 const MOST_SHARED: usize = 28;
 
-/// Instances after which CPython leaves room for one key more, not for thirty.
+/// Instances after which CPython leaves room for one key, not for thirty.
 const INSTANCES: usize = 30;
 
 /// Keys of the smallest.
@@ -270,14 +270,19 @@ unsafe fn sharing(keys: &[*mut ffi::PyObject]) -> *mut ffi::PyObject {
     // are taken out. A dict that is not tracked is not seen by anybody.
     unsafe {
         let family = Family::new();
-        // The first one's keys are everyone's; then the room that is left for others shrinks with each instance.
+        // The first one's keys are everyone's. The room that is left for others shrinks to one with each instance, and the
+        // last key takes that.
         let first = family.member();
-        if first.is_null() || !numbered(first, keys) {
+        if first.is_null() || !numbered(first, &keys[..keys.len() - 1]) {
             ffi::Py_XDECREF(first);
             return ptr::null_mut();
         }
         for _ in 0..INSTANCES {
             ffi::Py_XDECREF(family.member());
+        }
+        if !numbered(first, keys) {
+            ffi::Py_DECREF(first);
+            return ptr::null_mut();
         }
         let last = family.member();
         ffi::Py_DECREF(first);
