@@ -58,16 +58,26 @@ impl Values {
     #[inline]
     pub(super) unsafe fn list(&mut self, start: usize) -> *mut ffi::PyObject {
         let count = self.values.len() - start;
-        // SAFETY: the GIL is held (contract). The new list has room for `count` items, all null, so that nothing is
-        // overwritten without being released; the references move from `self` into it: `set_len` forgets them here.
-        // No Python code runs between making the list and filling it.
+        let size = count * size_of::<*mut ffi::PyObject>();
+        // SAFETY: the GIL is held (contract). `PyList_New` would write zeros where the items come, which takes longer than
+        // the rest of it: so the new list is empty, and is given room as CPython gives it, by `PyMem_Malloc`, before
+        // anybody else sees it. The references move from `self` into it: `set_len` forgets them here.
         unsafe {
-            let list = ffi::PyList_New(count as ffi::Py_ssize_t);
-            if !list.is_null() && count != 0 {
-                let items = (*list.cast::<ffi::PyListObject>()).ob_item;
-                ptr::copy_nonoverlapping(self.values.as_ptr().add(start), items, count);
-                self.values.set_len(start);
+            let list = ffi::PyList_New(0);
+            if list.is_null() {
+                return list;
             }
+            let items = ffi::PyMem_Malloc(size).cast::<*mut ffi::PyObject>();
+            if items.is_null() {
+                ffi::Py_DECREF(list);
+                return ffi::PyErr_NoMemory();
+            }
+            ptr::copy_nonoverlapping(self.values.as_ptr().add(start), items, count);
+            self.values.set_len(start);
+            let head = list.cast::<ffi::PyListObject>();
+            (*head).ob_item = items;
+            (*head).allocated = count as ffi::Py_ssize_t;
+            (*head).ob_base.ob_size = count as ffi::Py_ssize_t;
             list
         }
     }
