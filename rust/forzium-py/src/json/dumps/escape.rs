@@ -4,8 +4,6 @@
 //! with the short forms `\n \r \t \b \f`. sonic-rs escapes the same; it asks for six times the room, and copies short
 //! strings through a buffer, which is why the loop is written out here. A test holds it to sonic-rs's.
 
-use std::ptr;
-
 use super::output::{Cursor, Output, Written};
 
 /// Bytes looked at in one go.
@@ -70,57 +68,42 @@ unsafe fn copy(from: *const u8, to: *mut u8, length: usize) -> usize {
 #[inline(always)]
 unsafe fn copy_short(from: *const u8, to: *mut u8, length: usize) -> usize {
     let mut block = [b' '; BLOCK];
-    // SAFETY: the reads begin at 0 or end at `length`, and each is as long as `length` at most; the writes to `to` are
-    // whole blocks or the same places.
+    // SAFETY: reads and writes begin at 0 or end at `length`, and each is as long as `length` at most.
     unsafe {
-        // Two overlapping pieces stand in one block, which is looked at once.
+        // Two overlapping pieces are copied, and stand in one block, which is looked at once.
         let half = match length {
-            8.. => {
-                block[..8].copy_from_slice(&from.cast::<[u8; 8]>().read());
-                block[8..].copy_from_slice(&from.add(length - 8).cast::<[u8; 8]>().read());
-                8
-            }
-            4.. => {
-                block[..4].copy_from_slice(&from.cast::<[u8; 4]>().read());
-                block[4..8].copy_from_slice(&from.add(length - 4).cast::<[u8; 4]>().read());
-                4
-            }
-            2.. => {
-                block[..2].copy_from_slice(&from.cast::<[u8; 2]>().read());
-                block[2..4].copy_from_slice(&from.add(length - 2).cast::<[u8; 2]>().read());
-                2
-            }
-            1 => {
-                block[0] = *from;
-                1
-            }
+            8.. => pieces::<8>(from, to, length, &mut block),
+            4.. => pieces::<4>(from, to, length, &mut block),
+            2.. => pieces::<2>(from, to, length, &mut block),
+            1 => pieces::<1>(from, to, length, &mut block),
             _ => return 0,
         };
-        if stops(&block) == 0 {
-            match half {
-                8 => {
-                    to.cast::<[u8; 8]>()
-                        .write([block[0], block[1], block[2], block[3], block[4], block[5], block[6], block[7]]);
-                    to.add(length - 8)
-                        .cast::<[u8; 8]>()
-                        .write([block[8], block[9], block[10], block[11], block[12], block[13], block[14], block[15]]);
-                }
-                4 => {
-                    to.cast::<[u8; 4]>().write([block[0], block[1], block[2], block[3]]);
-                    to.add(length - 4).cast::<[u8; 4]>().write([block[4], block[5], block[6], block[7]]);
-                }
-                2 => {
-                    to.cast::<[u8; 2]>().write([block[0], block[1]]);
-                    to.add(length - 2).cast::<[u8; 2]>().write([block[2], block[3]]);
-                }
-                _ => *to = block[0],
-            }
+        let stops = stops(&block);
+        if stops == 0 {
             return length;
         }
-        let clean = (0..length).take_while(|&at| !has_escape(*from.add(at))).count();
-        ptr::copy_nonoverlapping(from, to, clean);
-        clean
+        // The first stop is in the first piece, or else in the one that ends the text.
+        let first = stops.trailing_zeros() as usize;
+        if first < half { first } else { first + length - 2 * half }
     }
+}
+
+/// Copies the first and the last `N` bytes of a text, and puts them into a block one behind the other.
+///
+/// # Safety
+/// Both pointers have `length` bytes; `N <= length`, and `2 * N <= BLOCK`.
+#[inline(always)]
+unsafe fn pieces<const N: usize>(from: *const u8, to: *mut u8, length: usize, block: &mut [u8; BLOCK]) -> usize {
+    // SAFETY: the places are within the text and the block (contract); arrays of bytes have no alignment.
+    unsafe {
+        let first = from.cast::<[u8; N]>().read();
+        let last = from.add(length - N).cast::<[u8; N]>().read();
+        to.cast::<[u8; N]>().write(first);
+        to.add(length - N).cast::<[u8; N]>().write(last);
+        block[..N].copy_from_slice(&first);
+        block[N..2 * N].copy_from_slice(&last);
+    }
+    N
 }
 
 /// The rest of a string, from a byte that has to be escaped on, and its end.
