@@ -49,6 +49,7 @@ __all__ = [
     "Waiter",
     "declared",
     "dumps",
+    "first_header",
     "form_kind",
     "in_thread",
     "loads",
@@ -56,6 +57,7 @@ __all__ = [
     "parse_cookies",
     "parse_query",
     "place",
+    "plain_url",
     "solve_values",
     "until_disconnect",
 ]
@@ -615,10 +617,23 @@ class Waiter:
     def result(self) -> None: ...
     def exception(self) -> None: ...
 
-def parse_query(query: bytes, /) -> list[tuple[str, str]]:
-    """Read the pairs of a query string or an urlencoded form, in order, blank values kept.
+def parse_query(query: bytes, /) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Read the pairs of a query string, in order, blank values kept; and of each name the last value.
 
     Source: `urllib.parse.parse_qsl(query.decode("latin-1"), keep_blank_values=True)`.
+    """
+
+def first_header(lines: Iterable[tuple[bytes, bytes]], key: str, /) -> str | None:
+    """Find the first value of a header among the lines of an ASGI message. The names are lower case, `key` need not be.
+
+    Raises:
+        UnicodeEncodeError: `key` is outside latin-1.
+    """
+
+def plain_url(scope: _Scope, /) -> str | None:
+    """Build the URL of a scope in which everything can stand as it is, and the host is one beyond doubt.
+
+    None for any other scope.
     """
 
 def parse_cookies(header: str, /) -> dict[str, str]:

@@ -16,6 +16,9 @@ from typing_extensions import TypeVar
 from forzium._forzium import form_kind, parse_cookies
 from forzium._utils import AwaitableOrContextManager, AwaitableOrContextManagerWrapper
 from forzium.datastructures import URL, Address, FormData, Headers, QueryParams, State
+from forzium.datastructures.headers import headers_of
+from forzium.datastructures.multidict import query_params_of
+from forzium.datastructures.url import url_of
 from forzium.json import loads
 from forzium.types import Message, Receive, Scope, Send
 
@@ -98,7 +101,7 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
     def url(self) -> URL:
         """The URL the client asked for."""
         if (url := getattr(self, "_url", None)) is None:
-            url = self._url = URL(scope=self.scope)
+            url = self._url = url_of(self.scope)
         return url
 
     @property
@@ -117,14 +120,14 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
     def headers(self) -> Headers:
         """The headers."""
         if (headers := getattr(self, "_headers", None)) is None:
-            headers = self._headers = Headers(scope=self.scope)
+            headers = self._headers = headers_of(self.scope)
         return headers
 
     @property
     def query_params(self) -> QueryParams:
         """The parameters of the query string."""
         if (params := getattr(self, "_query_params", None)) is None:
-            params = self._query_params = QueryParams(self.scope["query_string"])
+            params = self._query_params = query_params_of(self.scope["query_string"])
         return params
 
     @property

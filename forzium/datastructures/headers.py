@@ -1,6 +1,6 @@
 """HTTP headers as a mapping whose keys ignore case.
 
-Layer: `forzium.datastructures`, on nothing.
+Layer: `forzium.datastructures`, on Rust's look-up.
 Not for: checking what a header may hold (responses do), nor the meaning of single headers.
 
 Source: `starlette.datastructures`; RFC 9110, 5.
@@ -8,6 +8,8 @@ Source: `starlette.datastructures`; RFC 9110, 5.
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
+
+from forzium._forzium import first_header
 
 __all__ = ["Headers", "MutableHeaders"]
 
@@ -41,10 +43,13 @@ class Headers(Mapping[str, str]):
             assert scope is None, 'Cannot set both "raw" and "scope".'
             self._list = raw
         elif scope is not None:
-            # A server may give any iterable. The list is shared with the scope, so that changes show there.
-            self._list = scope["headers"] = [*scope["headers"]]
+            self._share(scope)
         else:
             self._list = []
+
+    def _share(self, scope: MutableMapping[str, Any]) -> None:
+        # A server may give any iterable. The list is shared with the scope, so that changes show there.
+        self._list = scope["headers"] = [*scope["headers"]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -70,11 +75,8 @@ class Headers(Mapping[str, str]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Give the first value of `key`, or `default` (None) where it is absent."""
-        name = key.lower().encode("latin-1")
-        for line, value in self._list:
-            if line == name:
-                return value.decode("latin-1")
-        return default
+        value = first_header(self._list, key)
+        return default if value is None else value
 
     def getlist(self, key: str) -> list[str]:
         """Give all values of `key`, in order; an absent one has none."""
@@ -86,11 +88,10 @@ class Headers(Mapping[str, str]):
         return MutableHeaders(raw=self._list.copy())
 
     def __getitem__(self, key: str) -> str:
-        name = key.lower().encode("latin-1")
-        for line, value in self._list:
-            if line == name:
-                return value.decode("latin-1")
-        raise KeyError(key)
+        value = first_header(self._list, key)
+        if value is None:
+            raise KeyError(key)
+        return value
 
     def __contains__(self, key: Any) -> bool:
         name = _name(key)
@@ -109,6 +110,13 @@ class Headers(Mapping[str, str]):
         single = dict(self.items())
         shown = f"{single!r}" if len(single) == len(self) else f"raw={self.raw!r}"
         return f"{type(self).__name__}({shown})"
+
+
+def headers_of(scope: MutableMapping[str, Any]) -> Headers:
+    """Make the `Headers` of a scope, past a constructor that takes other things, too."""
+    headers = object.__new__(Headers)
+    headers._share(scope)
+    return headers
 
 
 def _name(key: str) -> bytes:

@@ -195,22 +195,33 @@ class QueryParams(ImmutableMultiDict[str, str]):
     ) -> None:
         assert len(args) < 2, "Too many arguments."
         value: Any = args[0] if args else b""
+        if isinstance(value, str) and value.isascii():
+            value = value.encode()
         if isinstance(value, bytes):
-            pairs = parse_query(value) if value else []
-        elif isinstance(value, str):
-            pairs = parse_query(value.encode()) if value.isascii() else parse_qsl(value, keep_blank_values=True)
+            self._list, self._dict = parse_query(value)
         else:
-            pairs = [(str(key), str(item)) for key, item in _pairs(value)]
+            pairs = parse_qsl(value, keep_blank_values=True) if isinstance(value, str) else _pairs(value)
+            self._list = [(str(key), str(item)) for key, item in pairs]
+            self._dict = dict(self._list)
         if kwargs:
-            pairs += [(str(key), str(item)) for key, item in kwargs.items()]
-        self._list = pairs
-        self._dict = dict(pairs)
+            more = [(str(key), str(item)) for key, item in kwargs.items()]
+            self._list += more
+            self._dict.update(more)
 
     def __str__(self) -> str:
         return urlencode(self._list)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
+
+
+def query_params_of(query: str | bytes) -> QueryParams:
+    """Make the `QueryParams` of the query string of a scope, past a constructor that takes other things, too."""
+    if type(query) is not bytes:
+        return QueryParams(query)
+    params = object.__new__(QueryParams)
+    params._list, params._dict = parse_query(query)
+    return params
 
 
 class FormData(ImmutableMultiDict[str, StarletteUploadFile | str]):

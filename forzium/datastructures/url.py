@@ -1,16 +1,16 @@
 """URLs of requests and of routes.
 
-Layer: `forzium.datastructures`, on `forzium._utils`.
+Layer: `forzium.datastructures`, on `forzium._utils` and Rust's reading of scopes.
 Not for: query strings as dictionaries (`multidict`), nor finding a route's path (`forzium.routing`).
 
 Source: `starlette.datastructures`; RFC 3986; ASGI (`scheme`, `server`, `path`, `query_string`).
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
+from forzium._forzium import plain_url
 from forzium._utils import parse_host_header
 from forzium.datastructures.multidict import MultiDict
 from forzium.types import Scope
@@ -19,9 +19,6 @@ __all__ = ["URL", "Address", "URLPath"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _ASCII = "".join(map(chr, range(128)))
-
-# Hosts as nearly all requests have them: what this matches is its own authority, with a port that is surely in range.
-_is_plain_authority = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,4})?").fullmatch
 
 
 class Address(NamedTuple):
@@ -44,7 +41,7 @@ class URL:
     """
 
     _url: str
-    _parts: tuple[str, str, str, str]
+    _is_plain: bool = False
     _components: SplitResult
 
     def __init__(self, url: str = "", scope: Scope | None = None, **components: Any) -> None:
@@ -59,6 +56,10 @@ class URL:
         self._url = url
 
     def _read(self, scope: Scope) -> None:
+        if (url := plain_url(scope)) is not None:
+            self._url = url
+            self._is_plain = True
+            return
         scheme: str = scope.get("scheme", "http")
         path: str = scope["path"].replace("?", "%3F").replace("#", "%23").replace("\\", "%5C")
         raw_query: bytes = scope.get("query_string", b"")
@@ -71,10 +72,6 @@ class URL:
             if name == b"host":
                 host = value.decode("latin-1")
                 break
-        if host is not None and path[:1] == "/" and scheme in _DEFAULT_PORTS and _is_plain_authority(host):
-            self._parts = (scheme, host, path, query)
-            self._url = f"{scheme}://{host}{path}?{query}" if query else f"{scheme}://{host}{path}"
-            return
         authority = _authority(host, scope.get("server"), scheme)
         if authority is None:
             # The authority is unknown. Two slashes at the start would make one of the path.
@@ -89,10 +86,12 @@ class URL:
         """The parts, as `urllib.parse.urlsplit` gives them."""
         known: SplitResult | None = getattr(self, "_components", None)
         if known is None:
-            parts: tuple[str, str, str, str] | None = getattr(self, "_parts", None)
             # `urlsplit` removes tabs and line breaks, and finds a fragment where a server let one through.
-            if parts is not None and self._url.isprintable() and "#" not in parts[3]:
-                known = SplitResult(*parts, "")
+            if self._is_plain and self._url.isprintable() and "#" not in self._url:
+                scheme, _, rest = self._url.partition("://")
+                whole, _, query = rest.partition("?")
+                netloc, _, path = whole.partition("/")
+                known = SplitResult(scheme, netloc, f"/{path}", query, "")
             else:
                 known = urlsplit(self._url)
             self._components = known
@@ -204,6 +203,13 @@ class URL:
     def __repr__(self) -> str:
         shown = self.replace(password="********") if self.password else self  # noqa: S106
         return f"{type(self).__name__}({str(shown)!r})"
+
+
+def url_of(scope: Scope) -> URL:
+    """Make the `URL` of a scope, past a constructor that takes other things, too."""
+    url = object.__new__(URL)
+    url._read(scope)
+    return url
 
 
 def _authority(host_header: str | None, server: Any, scheme: str) -> str | None:

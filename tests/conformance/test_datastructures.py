@@ -1,8 +1,11 @@
 """The data structures against Starlette's: the same operations, the same results, the same errors."""
 
+import copy
+import pickle
 import random
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -123,6 +126,42 @@ def test_headers_are_made_alike(items: Any) -> None:
     alike(lambda m: m.Headers(raw=[], scope={}))
     alike(lambda m: m.Headers({"a": "☺"}))
     alike(lambda m: 1 in m.Headers())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [(b"a", b"1"), (b"a", b"2"), (b"b", b"\xe9")],
+        ((b"a", b"1"),),
+        [[b"a", b"1"], [b"b", b"2"]],
+        [(b"A", b"1"), (b"a", b"2"), (b"\xe9", b"3")],
+        [("a", "1"), (b"a", None), (b"b", bytearray(b"2"))],
+        [],
+    ],
+)
+def test_a_header_is_found_alike_in_whatever_lines_there_are(raw: Any) -> None:
+    for key in ("a", "A", "b", "É", "İ", "☺", "", 1, None, b"a", type("Text", (str,), {})("B")):
+        alike(lambda m, key=key: m.Headers(raw=raw)[key])
+        alike(lambda m, key=key: m.Headers(raw=raw).get(key, "none"))
+
+
+def test_what_a_scope_gives_can_be_copied_and_pickled() -> None:
+    scope = {
+        "type": "http",
+        "path": "/a",
+        "query_string": b"a=1&a=2&b=%20",
+        "headers": [(b"host", b"example.org"), (b"a", b"1")],
+        "scheme": "http",
+    }
+    for name in ("url", "headers", "query_params"):
+
+        def use(m: ModuleType, name: str = name) -> Any:
+            requests = import_module(m.__name__.replace("datastructures", "requests"))
+            value = getattr(requests.Request({**scope}), name)
+            copies = [copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value))]  # noqa: S301
+            return value, copies, [made == value for made in copies]
+
+        alike(use)
 
 
 def test_get_goes_through_an_overridden_getitem() -> None:
@@ -261,6 +300,8 @@ def test_the_url_of_a_scope_is_the_same(host: bytes | None) -> None:
             if host is not None:
                 scope["headers"] = ((b"x", b"y"), (b"host", host), (b"host", b"second"))
             scope = {key: value for key, value in scope.items() if value is not None}
+            if draw.random() < 0.5:
+                scope["headers"] = [*scope["headers"]]
 
             def use(m: ModuleType, scope: dict[str, Any] = scope) -> Any:
                 url = m.URL(scope=scope)

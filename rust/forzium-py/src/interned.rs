@@ -56,6 +56,7 @@ names! {
     root_path = "root_path",
     route = "route",
     router = "router",
+    scheme = "scheme",
     send = "send",
     status = "status",
     status_code = "status_code",

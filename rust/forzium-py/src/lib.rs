@@ -71,7 +71,7 @@ mod _forzium {
     #[pymodule_export]
     use super::socket::{Exchange, Frames, Method, Socket, native};
     #[pymodule_export]
-    use super::text::{form_kind, parse_cookies, parse_query};
+    use super::text::{first_header, form_kind, parse_cookies, parse_query, plain_url};
     #[pymodule_export]
     use super::threads::{Crew, Waiter, in_thread};
 
