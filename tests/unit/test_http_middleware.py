@@ -125,6 +125,21 @@ async def test_a_variable_that_dispatch_resets_is_still_set_for_the_stream_and_b
     assert var.get() == "unset"
 
 
+@pytest.mark.anyio
+async def test_a_response_of_dispatch_is_made_in_its_context_however_often_that_waits() -> None:
+    async def pieces() -> Any:
+        for _ in range(4):
+            yield var.get()
+            await anyio.lowlevel.checkpoint()
+
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        await call_next(request)
+        var.set("d")
+        return StreamingResponse(pieces())
+
+    assert await Client().call(BaseHTTPMiddleware(whole, dispatch)) == b"dddd"
+
+
 @pytest.fixture
 def asyncio_only(anyio_backend: str) -> None:
     if anyio_backend != "asyncio":

@@ -77,6 +77,8 @@ mod _forzium {
 
     #[pymodule_init]
     fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {
-        super::socket::set_up(super::Bound::py(module))
+        let py = super::Bound::py(module);
+        super::around::set_up(py);
+        super::socket::set_up(py)
     }
 }

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::run::{Part, Run};
-use crate::awaitable::{Driven, Inner, Resume, Shared, thrown, told, told_next};
+use crate::awaitable::{Coroutine, Driven, Inner, Resume, Shared, thrown, told, told_next};
 use crate::{imports, interned};
 
 /// `send` of the rest of the chain.
@@ -414,6 +414,12 @@ fn is_untouched(request: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(true)
 }
 
+impl Coroutine for Relay {
+    fn resume(slf: &Bound<'_, Self>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
+        slf.get().step(slf.py(), Resume::Send(value))
+    }
+}
+
 #[pymethods]
 impl Relay {
     fn __await__(slf: Py<Self>) -> Py<Self> {
@@ -424,13 +430,12 @@ impl Relay {
         slf
     }
 
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        told_next(py, self.step(py, Resume::Send(None)))
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+        told_next(slf.py(), Self::resume(slf, None))
     }
 
-    fn send(&self, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let py = value.py();
-        told(py, self.step(py, Resume::Send((!value.is_none()).then(|| value.unbind()))))
+    fn send(slf: &Bound<'_, Self>, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        told(slf.py(), Self::resume(slf, (!value.is_none()).then(|| value.unbind())))
     }
 
     #[pyo3(signature = (typ, val=None, tb=None, /))]

@@ -25,10 +25,10 @@ use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use crate::awaitable::{self, Awaitable, Came, Drivable, Held, Place, Resume, drive, in_context, wait};
+use crate::awaitable::{self, Awaitable, Came, Drivable, Held, Place, Resume, drive, give_am_send, in_context, wait};
 use crate::connection::{Connection, Kept};
 use crate::{imports, interned, message, send};
-use messages::RestSend;
+use messages::{Relay, RestSend};
 use run::{Dispatching, close, is_exit, is_plain};
 
 pub use run::{CallNext, Run};
@@ -89,6 +89,12 @@ impl Around {
         );
         Ok(Bound::new(py, awaitable)?.into_any())
     }
+}
+
+/// Fills in the slots that `#[pyclass]` has no word for. Called once, when the module is made.
+pub fn set_up(py: Python<'_>) {
+    give_am_send::<Run>(py);
+    give_am_send::<Relay>(py);
 }
 
 /// A run that its driver keeps where the collector sees it.
@@ -249,7 +255,9 @@ async fn conduct(connection: &Connection, turn: &Bound<'_, CallNext>, begins: bo
         Ok(response) => {
             state.sending.set(true);
             match state.context.get() {
-                Some(context) => in_context(context.bind(py), deliver(connection, response)).await,
+                Some(context) => {
+                    in_context(connection.channel(), context.bind(py), deliver(connection, response)).await
+                }
                 None => Ok(()),
             }
         }

@@ -10,7 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PySet, PyTuple, PyType};
 
 use super::messages::{RestReceive, RestSend};
-use crate::awaitable::{self, Drivable, Driven, Entered, Inner, Place, Resume, Shared, thrown, told, told_next};
+use crate::awaitable::{
+    self, Coroutine, Drivable, Driven, Entered, Inner, Place, Resume, Shared, thrown, told, told_next,
+};
 use crate::{imports, interned};
 
 /// A request on its way through an http middleware: what `dispatch` is given as `call_next`.
@@ -481,6 +483,12 @@ pub fn instance<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> 
     }
 }
 
+impl Coroutine for Run {
+    fn resume(slf: &Bound<'_, Self>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
+        Self::step(slf, Resume::Send(value))
+    }
+}
+
 #[pymethods]
 impl Run {
     fn __await__(slf: Py<Self>) -> Py<Self> {
@@ -492,12 +500,11 @@ impl Run {
     }
 
     fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
-        told_next(slf.py(), Self::step(slf, Resume::Send(None)))
+        told_next(slf.py(), Self::resume(slf, None))
     }
 
     fn send(slf: &Bound<'_, Self>, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let value = (!value.is_none()).then(|| value.unbind());
-        told(slf.py(), Self::step(slf, Resume::Send(value)))
+        told(slf.py(), Self::resume(slf, (!value.is_none()).then(|| value.unbind())))
     }
 
     #[pyo3(signature = (typ, val=None, tb=None, /))]

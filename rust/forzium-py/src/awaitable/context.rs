@@ -8,6 +8,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use super::Channel;
+
 /// A copy of the current context.
 pub fn copy_current(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: returns a new reference, or null with an exception set.
@@ -45,12 +47,13 @@ impl Drop for Entered<'_> {
 }
 
 /// Runs a future with `context` as the current one, whenever it runs.
-pub fn in_context<'c, F: Future>(context: &'c Bound<'c, PyAny>, future: F) -> InContext<'c, F> {
-    InContext { context, future }
+pub fn in_context<'c, F: Future>(channel: &'c Channel, context: &'c Bound<'c, PyAny>, future: F) -> InContext<'c, F> {
+    InContext { channel, context, future }
 }
 
 /// The future behind [`in_context`].
 pub struct InContext<'c, F> {
+    channel: &'c Channel,
     context: &'c Bound<'c, PyAny>,
     future: F,
 }
@@ -63,9 +66,12 @@ impl<T, F: Future<Output = PyResult<T>>> Future for InContext<'_, F> {
             Ok(entered) => entered,
             Err(error) => return Poll::Ready(Err(error)),
         };
+        let channel = self.channel;
         // SAFETY: a projection to a field that is moved neither here nor by anything else.
         let future = unsafe { self.map_unchecked_mut(|this| &mut this.future) };
-        future.poll(wake)
+        let polled = future.poll(wake);
+        channel.watch_steps();
+        polled
     }
 }
 

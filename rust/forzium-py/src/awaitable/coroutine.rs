@@ -1,10 +1,72 @@
 //! What the methods of a coroutine (PEP 492) take and tell, the same for every class of this crate that is awaited.
 
+use std::ffi::c_ulong;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
 use pyo3::exceptions::{PyBaseException, PyGeneratorExit, PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::type_object::PyTypeInfo;
 use pyo3::types::{PyTraceback, PyTuple, PyType};
 
+use super::panicked;
 use super::wait::Driven;
+
+/// A class whose instances are awaited, each being its own iterator.
+///
+/// No other class may be derived from it: see [`give_am_send`].
+pub trait Coroutine: PyTypeInfo {
+    /// Resumes with a value, as `coroutine.send` does; none is `None`.
+    fn resume(slf: &Bound<'_, Self>, value: Option<Py<PyAny>>) -> PyResult<Driven>;
+}
+
+/// Lets instances be resumed without the exception that says that an iterator has ended, which `__next__` and `send`
+/// need. Called once for a class, when the module is made.
+pub fn give_am_send<T: Coroutine>(py: Python<'_>) {
+    const HAVE_AM_SEND: c_ulong = 1 << 21; // Py_TPFLAGS_HAVE_AM_SEND
+    let class = T::type_object_raw(py);
+    // SAFETY:
+    // - It is a type of this module, complete, not shared with anybody yet and changed with the lock held. It cannot be
+    //   subclassed, so that no other type has copied its slots.
+    // - A type made from a specification has room for `PyAsyncMethods`, which `__await__` made CPython fill in.
+    // - `PyObject_SelfIter` gives what `__await__` gives.
+    unsafe {
+        if let Some(slots) = (*class).tp_as_async.as_mut() {
+            slots.am_send = Some(am_send::<T>);
+            slots.am_await = Some(ffi::PyObject_SelfIter);
+            (*class).tp_flags |= HAVE_AM_SEND;
+        }
+    }
+}
+
+/// `PyAsyncMethods.am_send`.
+unsafe extern "C" fn am_send<T: Coroutine>(
+    object: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    Python::attach(|py| {
+        // SAFETY: the slot is that of `T` alone; `object` and `value` are live for the call.
+        let (object, value) = unsafe {
+            let object = Bound::from_borrowed_ptr(py, object);
+            (object.cast_into_unchecked::<T>(), Bound::from_borrowed_ptr_or_opt(py, value))
+        };
+        let value = value.filter(|value| !value.is_none()).map(Bound::unbind);
+        let driven = catch_unwind(AssertUnwindSafe(|| T::resume(&object, value)));
+        let (kind, given) = match driven.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            Ok(Driven::Returned(value)) => (ffi::PySendResult::PYGEN_RETURN, value.into_ptr()),
+            Ok(Driven::Yielded(value)) => (ffi::PySendResult::PYGEN_NEXT, value.into_ptr()),
+            Err(error) => {
+                error.restore(py);
+                (ffi::PySendResult::PYGEN_ERROR, ptr::null_mut())
+            }
+        };
+        // SAFETY: the caller hands a place to write one pointer to.
+        unsafe { *result = given };
+        kind
+    })
+}
 
 /// What a step came to, as `send` and `throw` tell it: what was yielded.
 ///

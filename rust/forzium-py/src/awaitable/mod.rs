@@ -32,12 +32,13 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 
 pub use context::{Entered, adopt, copy, copy_current, in_context};
-pub use coroutine::{thrown, told, told_close, told_next};
+pub use coroutine::{Coroutine, give_am_send, thrown, told, told_close, told_next};
 pub use drive::{Came, Drivable, Inner, drive};
 pub use place::{Place, is_asyncio, is_outermost};
 pub use shared::Shared;
 pub use wait::{
-    Driven, apart, attached, guard, iterator_of, next_step, noted, pass_up, send_in, steps_of, throw_in, wait,
+    Driven, apart, attached, begin, go_on, guard, iterator_of, next_step, noted, pass_up, send_in, steps_of, throw_in,
+    wait,
 };
 
 /// What the driver of an awaitable put in.
@@ -53,6 +54,10 @@ pub struct Channel {
     yielded: Cell<Option<Py<PyAny>>>,
     /// The Python iterator being driven.
     awaiting: RefCell<Option<Py<PyAny>>>,
+    /// Whether the machine does nothing but wait for that: then it is not polled before that has ended.
+    idle: Cell<bool>,
+    /// How that has ended, for the machine.
+    outcome: Cell<Option<PyResult<Py<PyAny>>>>,
     /// The exception being handled while Python code runs, as `sys.exc_info()` shows it.
     handling: RefCell<Option<Py<PyAny>>>,
 }
@@ -122,7 +127,9 @@ impl Awaitable {
         };
         let channel = self.held.0.channel();
         if self.begun.0.get() {
-            channel.resume.set(Some(resume));
+            if let Some(value) = self.pass_down(resume) {
+                return Ok(Driven::Yielded(value));
+            }
         } else {
             match resume {
                 Resume::Send(None) => self.begun.0.set(true),
@@ -141,6 +148,7 @@ impl Awaitable {
                 Ok(Poll::Pending) => {
                     if let Err(error) = self.held.0.waits() {
                         drop(channel.yielded.take());
+                        channel.idle.set(false);
                         channel.resume.set(Some(Resume::Throw(error)));
                         continue;
                     }
@@ -154,6 +162,39 @@ impl Awaitable {
         };
         self.end(&mut machine);
         result.map(Driven::Returned)
+    }
+
+    /// Resumes what the machine waits for past the machine, whose turn it is when that has ended.
+    ///
+    /// Gives what is to be passed up; none where the machine is to be polled.
+    fn pass_down(&self, resume: Resume) -> Option<Py<PyAny>> {
+        let channel = self.held.0.channel();
+        let Resume::Send(value) = resume else {
+            channel.idle.set(false);
+            channel.resume.set(Some(resume));
+            return None;
+        };
+        if !channel.idle.replace(false) {
+            channel.resume.set(Some(Resume::Send(value)));
+            return None;
+        }
+        let gone_on = catch_unwind(AssertUnwindSafe(|| channel.go_on(attached(channel), Resume::Send(value))));
+        let outcome = match gone_on.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            Ok(Driven::Yielded(value)) => match self.held.0.waits() {
+                Ok(()) => {
+                    channel.idle.set(true);
+                    return Some(value);
+                }
+                Err(error) => {
+                    channel.resume.set(Some(Resume::Throw(error)));
+                    return None;
+                }
+            },
+            Ok(Driven::Returned(value)) => Ok(value),
+            Err(error) => Err(error),
+        };
+        channel.outcome.set(Some(outcome));
+        None
     }
 
     /// Drops a machine that has ended, and what it held. Either may run Python code, which finds it ended.

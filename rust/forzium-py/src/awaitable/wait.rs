@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::ptr;
 use std::task::{Context, Poll};
 
 use pyo3::exceptions::{PyGeneratorExit, PyStopIteration, PyTypeError};
@@ -43,50 +44,79 @@ pub struct Wait<'c> {
 impl Future for Wait<'_> {
     type Output = PyResult<Py<PyAny>>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
-        let channel = self.channel;
-        let py = attached(channel);
-        if let Some(awaitable) = self.start.take() {
-            let iterator = match iterator_of(awaitable) {
-                Ok(iterator) => iterator,
-                Err(error) => return Poll::Ready(Err(error)),
-            };
-            let handled = Handled::enter(channel, py);
-            let result = send_in(&iterator, None);
-            drop(handled);
-            return match result {
-                Ok(Driven::Yielded(value)) => {
-                    channel.yielded.set(Some(value));
-                    // Kept from here on: what never waits does without.
-                    *channel.awaiting.borrow_mut() = Some(iterator.unbind());
-                    Poll::Pending
-                }
-                Ok(Driven::Returned(value)) => Poll::Ready(Ok(value)),
-                Err(error) => Poll::Ready(Err(error)),
-            };
+        match self.start.take() {
+            Some(awaitable) => begin(self.channel, awaitable),
+            None => go_on(self.channel),
         }
-        let iterator = channel.awaiting.borrow().as_ref().map(|held| held.bind(py).clone());
-        let (Some(iterator), Some(resume)) = (iterator, channel.resume.take()) else {
-            // The collector has cleared the awaitable: end as a closed coroutine does.
-            return Poll::Ready(Err(PyGeneratorExit::new_err(())));
+    }
+}
+
+/// The first step of what is waited for: what [`wait`] does when it is first polled.
+///
+/// For machines written by hand; they are pending when this is, and then go on by [`go_on`].
+pub fn begin(channel: &Channel, awaitable: Bound<'_, PyAny>) -> Poll<PyResult<Py<PyAny>>> {
+    let py = attached(channel);
+    let iterator = match iterator_of(awaitable) {
+        Ok(iterator) => iterator,
+        Err(error) => return Poll::Ready(Err(error)),
+    };
+    let handled = Handled::enter(channel, py);
+    let result = sent(&iterator, py.None().bind(py));
+    drop(handled);
+    match result {
+        Ok(Driven::Returned(value)) => Poll::Ready(Ok(value)),
+        Ok(Driven::Yielded(value)) => {
+            channel.yielded.set(Some(value));
+            // Kept from here on: what never waits does without.
+            *channel.awaiting.borrow_mut() = Some(iterator.unbind());
+            channel.idle.set(true);
+            Poll::Pending
+        }
+        Err(error) => Poll::Ready(Err(error)),
+    }
+}
+
+/// Another step of what is waited for, or its end, where it has gone on by itself.
+pub fn go_on(channel: &Channel) -> Poll<PyResult<Py<PyAny>>> {
+    let went_on = match (channel.outcome.take(), channel.resume.take()) {
+        (Some(outcome), _) => outcome.map(Driven::Returned),
+        (None, Some(resume)) => channel.go_on(attached(channel), resume),
+        (None, None) => Err(PyGeneratorExit::new_err(())),
+    };
+    let end = match went_on {
+        Ok(Driven::Yielded(value)) => {
+            channel.yielded.set(Some(value));
+            channel.idle.set(true);
+            return Poll::Pending;
+        }
+        Ok(Driven::Returned(value)) => Ok(value),
+        Err(error) => Err(error),
+    };
+    let done = channel.awaiting.borrow_mut().take();
+    drop(done);
+    Poll::Ready(end)
+}
+
+impl Channel {
+    /// Resumes the iterator being driven.
+    pub(super) fn go_on(&self, py: Python<'_>, resume: Resume) -> PyResult<Driven> {
+        let iterator = self.awaiting.borrow().as_ref().map(|held| held.bind(py).clone());
+        let Some(iterator) = iterator else {
+            // The collector has cleared it: end as a closed coroutine does.
+            return Err(PyGeneratorExit::new_err(()));
         };
-        let handled = Handled::enter(channel, py);
-        let result = match resume {
+        let _handled = Handled::enter(self, py);
+        match resume {
             Resume::Send(value) => send_in(&iterator, value),
             Resume::Throw(error) => throw_in(&iterator, error),
-        };
-        drop(handled);
-        let end = match result {
-            Ok(Driven::Yielded(value)) => {
-                channel.yielded.set(Some(value));
-                return Poll::Pending;
-            }
-            Ok(Driven::Returned(value)) => Ok(value),
-            Err(error) => Err(error),
-        };
-        let done = channel.awaiting.borrow_mut().take();
-        drop(done);
-        Poll::Ready(end)
+        }
+    }
+
+    /// Lets the machine be polled at every step, since it looks at each.
+    pub(super) fn watch_steps(&self) {
+        self.idle.set(false);
     }
 }
 
@@ -137,6 +167,7 @@ pub async fn noted<T>(
         if polled.is_ready() {
             return polled;
         }
+        channel.watch_steps();
         match note() {
             Ok(()) => polled,
             Err(error) => {
@@ -177,6 +208,7 @@ pub enum Driven {
 }
 
 /// The iterator behind an awaitable (PEP 492): a coroutine is its own.
+#[inline]
 pub fn iterator_of(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     let object = awaitable.as_ptr();
     // SAFETY: the type check reads the type of a live object.
@@ -189,12 +221,19 @@ pub fn iterator_of(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     unsafe {
         let slots = (*ffi::Py_TYPE(object)).tp_as_async;
         if let Some(get) = slots.as_ref().and_then(|slots| slots.am_await) {
+            if ptr::fn_addr_eq(get, ffi::PyObject_SelfIter as ffi::unaryfunc) {
+                return Ok(awaitable);
+            }
             return Bound::from_owned_ptr_or_err(awaitable.py(), get(object));
         }
     }
-    // A generator marked by `types.coroutine` is awaitable without the slot.
+    marked(awaitable)
+}
+
+/// A generator marked by `types.coroutine`, which is awaitable without a slot.
+fn marked(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
     // SAFETY: the type check reads the type of a live object.
-    if unsafe { ffi::PyGen_CheckExact(object) } != 0 {
+    if unsafe { ffi::PyGen_CheckExact(awaitable.as_ptr()) } != 0 {
         const ITERABLE_COROUTINE: u32 = 0x100; // inspect.CO_ITERABLE_COROUTINE
         let flags: u32 = awaitable.getattr("gi_code")?.getattr("co_flags")?.extract()?;
         if flags & ITERABLE_COROUTINE != 0 {
@@ -207,8 +246,15 @@ pub fn iterator_of(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
 /// Resumes the iterator with a value, `None` unless given.
 pub fn send_in(iterator: &Bound<'_, PyAny>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
     let py = iterator.py();
-    let value = value.unwrap_or_else(|| py.None());
-    let mut result = std::ptr::null_mut();
+    match value {
+        None => sent(iterator, py.None().bind(py)),
+        Some(value) => sent(iterator, value.bind(py)),
+    }
+}
+
+fn sent(iterator: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Driven> {
+    let py = iterator.py();
+    let mut result = ptr::null_mut();
     // SAFETY:
     // - `iterator` and `value` are live for the call; `result` is a place to write one pointer to.
     // - What is written there is a new reference, unless an exception is set.

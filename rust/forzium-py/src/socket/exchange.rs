@@ -16,7 +16,9 @@ use super::Socket;
 use super::frames::Frames;
 use super::state::{State, after_receiving, after_sending, disconnected, is, optional, required};
 use super::what::What;
-use crate::awaitable::{Driven, Shared, iterator_of, send_in, throw_in, thrown, told, told_close, told_next};
+use crate::awaitable::{
+    Coroutine, Driven, Shared, iterator_of, send_in, throw_in, thrown, told, told_close, told_next,
+};
 use crate::json::{self, Rules};
 use crate::{imports, interned};
 
@@ -96,8 +98,10 @@ impl Exchange {
         }
         let (what, frames) = (work.what, work.frames.take());
         if let Some(socket) = work.end() {
+            // With a token in hand: dropping them without one asks for it each time.
+            let socket = socket.into_bound(slf.py());
             let before = socket.get().spare.0.replace(Some(slf.clone().unbind()));
-            drop((work, before));
+            drop((work, before.map(|before| before.into_bound(slf.py()))));
         }
         match frames {
             None => driven,
@@ -105,8 +109,17 @@ impl Exchange {
         }
     }
 
-    /// Resumes with a value, as `coroutine.send` does.
-    pub fn resume(slf: &Bound<'_, Self>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
+    fn raise(slf: &Bound<'_, Self>, error: PyErr) -> PyResult<Driven> {
+        let py = slf.py();
+        Self::step(slf, |work| match work.awaiting.take() {
+            None => Err(error),
+            Some(awaiting) => work.drive(awaiting.into_bound(py), |iterator| throw_in(iterator, error)),
+        })
+    }
+}
+
+impl Coroutine for Exchange {
+    fn resume(slf: &Bound<'_, Self>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
         let py = slf.py();
         if value.is_some() && matches!(slf.get().work.0.try_borrow().map(|work| work.phase), Ok(Phase::Fresh)) {
             return Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"));
@@ -114,14 +127,6 @@ impl Exchange {
         Self::step(slf, |work| match work.awaiting.take() {
             None => work.begin(py),
             Some(awaiting) => work.drive(awaiting.into_bound(py), |iterator| send_in(iterator, value)),
-        })
-    }
-
-    fn raise(slf: &Bound<'_, Self>, error: PyErr) -> PyResult<Driven> {
-        let py = slf.py();
-        Self::step(slf, |work| match work.awaiting.take() {
-            None => Err(error),
-            Some(awaiting) => work.drive(awaiting.into_bound(py), |iterator| throw_in(iterator, error)),
         })
     }
 }
@@ -423,8 +428,11 @@ impl Work {
     }
 
     /// The message to send.
-    fn message<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let first = self.first.as_ref().map_or_else(|| py.None().into_bound(py), |first| first.bind(py).clone());
+    fn message<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let first = match self.what {
+            What::Close => py.None().into_bound(py),
+            _ => self.first.take().map_or_else(|| py.None().into_bound(py), |first| first.into_bound(py)),
+        };
         let message = match self.what {
             What::SendText => data_message(py, pyo3::intern!(py, "text"), &first)?,
             What::SendBytes => data_message(py, pyo3::intern!(py, "bytes"), &first)?,

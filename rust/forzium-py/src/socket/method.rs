@@ -19,7 +19,7 @@ use super::Socket;
 use super::exchange::Exchange;
 use super::frames::Frames;
 use super::what::What;
-use crate::awaitable::Driven;
+use crate::awaitable::give_am_send;
 use crate::imports;
 
 /// The functions that [`native`] knows, with the names of their parameters.
@@ -211,52 +211,19 @@ fn failed(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
     ptr::null_mut()
 }
 
-/// Resumes an [`Exchange`] without the exception that says that an iterator has ended (`PyAsyncMethods.am_send`).
-unsafe extern "C" fn am_send(
-    object: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-    result: *mut *mut ffi::PyObject,
-) -> ffi::PySendResult {
-    Python::attach(|py| {
-        // SAFETY: the slot is that of `Exchange` alone; `object` and `value` are live for the call.
-        let (exchange, value) =
-            unsafe { (Bound::from_borrowed_ptr(py, object), Bound::from_borrowed_ptr_or_opt(py, value)) };
-        let value = value.filter(|value| !value.is_none()).map(Bound::unbind);
-        let driven = catch_unwind(AssertUnwindSafe(|| Exchange::resume(exchange.cast_exact::<Exchange>()?, value)));
-        let driven =
-            driven.unwrap_or_else(|_| Err(PyRuntimeError::new_err("internal error in forzium, please report it")));
-        let (kind, given) = match driven {
-            Ok(Driven::Returned(value)) => (ffi::PySendResult::PYGEN_RETURN, value.into_ptr()),
-            Ok(Driven::Yielded(value)) => (ffi::PySendResult::PYGEN_NEXT, value.into_ptr()),
-            Err(error) => (ffi::PySendResult::PYGEN_ERROR, failed(py, error)),
-        };
-        // SAFETY: the caller hands a place to write one pointer to.
-        unsafe { *result = given };
-        kind
-    })
-}
-
-/// Fills in the slots of the two types that `#[pyclass]` has no word for. Called once, when the module is made.
+/// Fills in the slots of the types that `#[pyclass]` has no word for. Called once, when the module is made.
 pub fn set_up(py: Python<'_>) -> PyResult<()> {
-    const HAVE_AM_SEND: std::ffi::c_ulong = 1 << 21; // Py_TPFLAGS_HAVE_AM_SEND
+    give_am_send::<Exchange>(py);
     let probe = Bound::new(py, Method { vectorcall, what: What::Receive, parameters: &[], declared: py.None() })?;
     let offset = ptr::from_ref(&probe.get().vectorcall) as usize - probe.as_ptr() as usize;
-    let (method, exchange) = (Method::type_object_raw(py), Exchange::type_object_raw(py));
+    let method = Method::type_object_raw(py);
     // SAFETY:
-    // - Both are types of this module, complete, not shared with anybody yet and changed with the lock held. They cannot
-    //   be subclassed, so that no other type has copied their slots.
+    // - It is a type of this module, complete, not shared with anybody yet and changed with the lock held. It cannot be
+    //   subclassed, so that no other type has copied its slots.
     // - At `offset` every `Method` has a `vectorcallfunc`: the layout of a class is the same for all its instances.
-    // - A type made from a specification has room for `PyAsyncMethods`, which `__await__` made CPython fill in.
-    // - `PyObject_SelfIter` gives what `__await__` gives.
     unsafe {
         (*method).tp_vectorcall_offset = offset as ffi::Py_ssize_t;
         (*method).tp_flags |= ffi::Py_TPFLAGS_HAVE_VECTORCALL | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
-        let slots = (*exchange).tp_as_async;
-        if let Some(slots) = slots.as_mut() {
-            slots.am_send = Some(am_send);
-            slots.am_await = Some(ffi::PyObject_SelfIter);
-            (*exchange).tp_flags |= HAVE_AM_SEND;
-        }
     }
     Ok(())
 }
