@@ -9,12 +9,14 @@
 //! Source: `StreamingResponse` of `forzium.responses.streaming`, whose rules these are.
 
 use std::cell::OnceCell;
+use std::future::poll_fn;
+use std::task::Poll;
 
 use pyo3::exceptions::{PyBaseException, PyGeneratorExit, PyOSError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString, PyTuple};
 
-use crate::awaitable::{Held, is_asyncio, next_step, noted, steps_of, wait};
+use crate::awaitable::{Held, begin, go_on, is_asyncio, next_step, noted, steps_of, wait};
 use crate::connection::{Connection, Kept};
 use crate::disconnect::DisconnectWatch;
 use crate::{imports, interned, message};
@@ -46,7 +48,7 @@ pub async fn stream(connection: &Connection, response: &Kept<'_>) -> PyResult<()
         return start_to_end(connection, response).await;
     }
     // Leaving it where nothing was waited for costs no turn of the event loop, as a task group of asyncio's does.
-    if is_asyncio(py)?
+    if (!imports::modules(py)?.contains(pyo3::intern!(py, "trio"))? || is_asyncio(py)?)
         && let Ok(scope) = imports::asyncio_cancel_scope(py)
     {
         return beside_callbacks(connection, response, scope.call0()?).await;
@@ -153,16 +155,15 @@ impl Watch<'_> {
 
 async fn start_to_end(connection: &Connection, response: &Kept<'_>) -> PyResult<()> {
     let py = connection.py();
-    let (start, source, charset) = {
+    let (start, source) = {
         let response = response.get();
         let status = message::status(&response.getattr(interned::status_code(py))?)?;
         let start = message::response_start(py, status, &response.getattr(interned::raw_headers(py))?)?;
-        let source = connection.keep(response.getattr(pyo3::intern!(py, "body_iterator"))?);
-        (start, source, connection.keep(response.getattr(pyo3::intern!(py, "charset"))?))
+        (start, connection.keep(response.getattr(pyo3::intern!(py, "body_iterator"))?))
     };
     connection.started.set(true);
     give(connection, start).await?;
-    match chunks(connection, &source, &charset).await {
+    match chunks(connection, response, &source).await {
         Err(error) if !error.is_instance_of::<PyGeneratorExit>(py) => {
             return Err(abandon(connection, &source, error).await);
         }
@@ -171,38 +172,78 @@ async fn start_to_end(connection: &Connection, response: &Kept<'_>) -> PyResult<
     give(connection, message::response_part(py, PyBytes::new(py, b"").as_any(), false)?).await
 }
 
-/// Sends what the source gives, one message a chunk: the next is asked for when the last was taken.
-async fn chunks(connection: &Connection, source: &Kept<'_>, charset: &Kept<'_>) -> PyResult<()> {
-    let py = connection.py();
-    let steps = connection.keep(steps_of(&source.get())?);
-    loop {
-        let step = match next_step(&steps.get()) {
-            Ok(step) => wait(connection.channel(), step).await,
-            Err(error) => Err(error),
-        };
-        let chunk = match step {
-            Ok(chunk) => chunk.into_bound(py),
-            Err(stop) if stop.is_instance_of::<PyStopAsyncIteration>(py) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let part = message::response_part(py, &as_bytes(chunk, charset)?, true)?;
-        // As `give` does; a future less for each chunk.
-        let sent = match connection.send().call1((part,)) {
-            Ok(sending) => wait(connection.channel(), sending).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = sent {
-            return Err(left(py, error));
-        }
-    }
+/// What a stream waits for.
+#[derive(Clone, Copy)]
+enum Waits {
+    ForChunk,
+    /// For the host, to which a chunk was given.
+    ForHost,
 }
 
-/// The bytes of a chunk.
-fn as_bytes<'py>(chunk: Bound<'py, PyAny>, charset: &Kept<'py>) -> PyResult<Bound<'py, PyAny>> {
+/// Sends what the source gives, one message a chunk: the next is asked for when the last was taken.
+///
+/// Written by hand: a chunk that is there costs no future, neither for its own sake nor for the host's.
+async fn chunks(connection: &Connection, response: &Kept<'_>, source: &Kept<'_>) -> PyResult<()> {
+    let (py, channel) = (connection.py(), connection.channel());
+    let steps = connection.keep(steps_of(&source.get())?);
+    let charset = OnceCell::new();
+    let mut waits = None;
+    poll_fn(move |_| {
+        let steps = steps.get();
+        let ask = || next_step(&steps).map_or_else(|error| Poll::Ready(Err(error)), |step| begin(channel, step));
+        let (mut at, mut polled) = match waits {
+            None => (Waits::ForChunk, ask()),
+            Some(at) => (at, go_on(channel)),
+        };
+        loop {
+            let Poll::Ready(result) = polled else {
+                waits = Some(at);
+                return Poll::Pending;
+            };
+            (at, polled) = match (at, result) {
+                (Waits::ForChunk, Ok(chunk)) => {
+                    let part = || message::response_part(py, &as_bytes(connection, chunk, response, &charset)?, true);
+                    let sending = match part() {
+                        Ok(part) => connection.send().call1((part,)).map_err(|error| left(py, error)),
+                        Err(error) => Err(error),
+                    };
+                    match sending {
+                        Ok(sending) => (Waits::ForHost, begin(channel, sending)),
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+                (Waits::ForChunk, Err(stop)) if stop.is_instance_of::<PyStopAsyncIteration>(py) => {
+                    return Poll::Ready(Ok(()));
+                }
+                (Waits::ForChunk, Err(error)) => return Poll::Ready(Err(error)),
+                (Waits::ForHost, Ok(_)) => (Waits::ForChunk, ask()),
+                (Waits::ForHost, Err(error)) => return Poll::Ready(Err(left(py, error))),
+            };
+        }
+    })
+    .await
+}
+
+/// The bytes of a chunk. `charset` is the response's, once it was asked for.
+#[inline]
+fn as_bytes<'c>(
+    connection: &'c Connection,
+    chunk: Py<PyAny>,
+    response: &Kept<'c>,
+    charset: &OnceCell<Kept<'c>>,
+) -> PyResult<Bound<'c, PyAny>> {
+    let chunk = chunk.into_bound(connection.py());
     if chunk.is_instance_of::<PyBytes>() || chunk.is_instance_of::<PyMemoryView>() {
         return Ok(chunk);
     }
-    let charset = charset.get();
+    if charset.get().is_none() {
+        let found = response.get().getattr(pyo3::intern!(chunk.py(), "charset"))?;
+        charset.get_or_init(|| connection.keep(found));
+    }
+    encoded(chunk, charset.get().map_or_else(|| response.get(), Kept::get))
+}
+
+fn encoded<'py>(chunk: Bound<'py, PyAny>, charset: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     if let Ok(text) = chunk.cast_exact::<PyString>()
         && charset.eq(pyo3::intern!(chunk.py(), "utf-8"))?
         && let Ok(text) = text.to_str()
