@@ -2,9 +2,10 @@
 //!
 //! The work of a request is an ordinary Rust `async` block: the compiler turns it into the resumable state machine, one
 //! state a point at which it can wait. This module is the executor of that machine, and it is nothing but Python's own
-//! protocol: `send` polls it once, what the innermost Python awaitable yields is passed up without being looked at, and
-//! `throw` and `close` go down to whatever is being driven. No task, no loop, no waker: it runs under asyncio, uvloop
-//! and trio alike and costs no round trip through an event loop when nothing has to wait.
+//! protocol: `send` resumes what the machine waits for, and polls the machine once that has ended; what the innermost
+//! Python awaitable yields is passed up without being looked at, and `throw` and `close` go down to whatever is being
+//! driven. No task, no loop, no waker: it runs under asyncio, uvloop and trio alike and costs no round trip through an
+//! event loop when nothing has to wait.
 //!
 //! What a machine must keep across a wait lives in its [`Held`] state rather than in the block's own variables, so
 //! that Python's garbage collector can see it.
@@ -34,7 +35,7 @@ use pyo3::prelude::*;
 pub use context::{Entered, adopt, copy, copy_current, in_context};
 pub use coroutine::{Coroutine, give_am_send, thrown, told, told_close, told_next};
 pub use drive::{Came, Drivable, Inner, drive};
-pub use place::{Place, is_asyncio, is_outermost};
+pub use place::{Place, asyncio_now, is_asyncio, is_outermost};
 pub use shared::Shared;
 pub use wait::{
     Driven, apart, attached, begin, go_on, guard, iterator_of, next_step, noted, pass_up, send_in, steps_of, throw_in,

@@ -24,7 +24,11 @@ impl Place {
     pub fn here(py: Python<'_>) -> PyResult<Option<Self>> {
         if let Some(task) = asyncio_task(py)? {
             let Some(states) = anyio_states(py)? else { return Ok(None) };
-            let scope = match states.get_item(PyWeakrefReference::new(&task)?)? {
+            let state = match states.is_empty() {
+                true => None,
+                false => states.get_item(PyWeakrefReference::new(&task)?)?,
+            };
+            let scope = match state {
                 None => None,
                 Some(state) => match state.getattr_opt(pyo3::intern!(py, "cancel_scope"))? {
                     None => return Ok(None),
@@ -87,26 +91,59 @@ pub fn is_asyncio(py: Python<'_>) -> PyResult<bool> {
     Ok(asyncio_task(py)?.is_some())
 }
 
-/// asyncio's current task; none under another loop.
-fn asyncio_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    static FUNCTIONS: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
-    let functions = match FUNCTIONS.get(py) {
-        Some(functions) => functions,
-        None => {
-            // Not imported: under trio there is no need for it.
-            let modules = imports::modules(py)?.cast::<PyDict>()?;
-            let Some(asyncio) = modules.get_item("asyncio")? else { return Ok(None) };
-            let Some(loop_of) = asyncio.getattr_opt("_get_running_loop")? else { return Ok(None) };
-            let Some(task_of) = asyncio.getattr_opt("current_task")? else { return Ok(None) };
-            FUNCTIONS.get_or_init(py, || (loop_of.unbind(), task_of.unbind()))
-        }
-    };
-    let running = functions.0.bind(py).call0()?;
+/// How asyncio is asked for its current task.
+struct Asyncio {
+    running_loop: Py<PyAny>,
+    current_task: Py<PyAny>,
+    /// The table that answers; none in versions of Python that keep it elsewhere.
+    current_tasks: Option<Py<PyDict>>,
+}
+
+/// None where it was not imported: under trio there is no need for it.
+fn asyncio(py: Python<'_>) -> PyResult<Option<&Asyncio>> {
+    static ASYNCIO: PyOnceLock<Asyncio> = PyOnceLock::new();
+    if let Some(found) = ASYNCIO.get(py) {
+        return Ok(Some(found));
+    }
+    let modules = imports::modules(py)?.cast::<PyDict>()?;
+    let Some(asyncio) = modules.get_item("asyncio")? else { return Ok(None) };
+    let Some(running_loop) = asyncio.getattr_opt("_get_running_loop")? else { return Ok(None) };
+    let Some(current_task) = asyncio.getattr_opt("current_task")? else { return Ok(None) };
+    let running = running_loop.call0()?;
     if running.is_none() {
         return Ok(None);
     }
-    let task = functions.1.bind(py).call1((running,))?;
-    Ok((!task.is_none()).then_some(task))
+    // The table is not part of asyncio's interface: it is believed where it names the very task that asyncio does.
+    let tasks = asyncio.getattr("tasks")?.getattr_opt("_current_tasks")?.and_then(|tasks| tasks.cast_into().ok());
+    let tasks = tasks.map(|tasks: Bound<'_, PyDict>| tasks.get_item(&running).map(|task| (tasks, task))).transpose()?;
+    let task = current_task.call1((running,))?;
+    let current_tasks = match tasks {
+        Some((tasks, Some(known))) if known.is(&task) => Some(tasks.unbind()),
+        _ => None,
+    };
+    let found = Asyncio { running_loop: running_loop.unbind(), current_task: current_task.unbind(), current_tasks };
+    Ok(Some(ASYNCIO.get_or_init(py, || found)))
+}
+
+/// asyncio's current task; none under another loop.
+fn asyncio_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    Ok(asyncio_now(py)?.map(|(_, task)| task))
+}
+
+/// asyncio's event loop that runs here, and its current task; none under another loop.
+pub fn asyncio_now(py: Python<'_>) -> PyResult<Option<(Bound<'_, PyAny>, Bound<'_, PyAny>)>> {
+    let Some(asyncio) = asyncio(py)? else { return Ok(None) };
+    let running = asyncio.running_loop.bind(py).call0()?;
+    if running.is_none() {
+        return Ok(None);
+    }
+    if let Some(tasks) = &asyncio.current_tasks
+        && let Some(task) = tasks.bind(py).get_item(&running)?
+    {
+        return Ok(Some((running, task)));
+    }
+    let task = asyncio.current_task.bind(py).call1((&running,))?;
+    Ok((!task.is_none()).then_some((running, task)))
 }
 
 /// What anyio knows of the scopes of asyncio's tasks: from weak references to tasks to states.

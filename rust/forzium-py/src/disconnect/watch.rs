@@ -15,7 +15,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::awaitable::{Driven, Shared, iterator_of, send_in, throw_in};
+use crate::awaitable::{Driven, Shared, asyncio_now, iterator_of, send_in, throw_in};
 use crate::{imports, interned};
 
 /// Bytes of a body that are read ahead of those who want them. A disconnect behind more than that is not seen.
@@ -128,13 +128,8 @@ impl DisconnectWatch {
     /// Begins to listen for the task that runs now.
     pub fn begin(slf: &Bound<'_, Self>, occupied: bool) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        let host = match imports::current_task(py)?.call0() {
-            Ok(host) if !host.is_none() => host,
-            Err(error) if !error.is_instance_of::<PyRuntimeError>(py) => return Err(error),
-            // Driven by hand: there is nothing to cancel.
-            _ => return Ok(()),
-        };
-        let event_loop = host.call_method0(intern!(py, "get_loop"))?;
+        // Driven by hand: there is nothing to cancel.
+        let Some((event_loop, host)) = asyncio_now(py)? else { return Ok(()) };
         this.before.0.set(host.call_method0(intern!(py, "cancelling"))?.extract()?);
         this.occupied.0.set(occupied);
         this.listening.0.set(true);
