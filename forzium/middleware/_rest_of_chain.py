@@ -1,6 +1,6 @@
 """What `dispatch` is given: the request, whose body the rest of the chain receives as well, and the rest's response.
 
-Layer: on `requests` and `responses`. The core (`around`) makes both; of the response, it does not call `__init__`.
+Layer: on `requests` and `responses`. The core (`around`) makes both, and does not call `__init__` for it.
 Not for: letting the two go on, which is the core's, nor for what it needs when they part (`_apart`).
 """
 
@@ -12,6 +12,7 @@ from forzium.responses import Response
 
 if TYPE_CHECKING:
     from forzium._forzium import Run
+    from forzium.background import BackgroundTask
     from forzium.types import Message, Receive, Scope, Send
 
 BodyStreamGenerator = AsyncGenerator[bytes | MutableMapping[str, Any], None]
@@ -85,6 +86,9 @@ class StreamedResponse(Response):
         self.init_headers(headers)
         self.background = None
 
+    # Here, since no `__init__` sets them in what the core makes.
+    info: Mapping[str, Any] | None = None
+    background: "BackgroundTask | None" = None
     _run: "Run | None" = None
     _iterator: AsyncContentStream | None = None
 

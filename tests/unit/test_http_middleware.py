@@ -15,6 +15,7 @@ import pytest
 
 from forzium.background import BackgroundTask
 from forzium.middleware.base import BaseHTTPMiddleware
+from forzium.requests import Request
 from forzium.responses import PlainTextResponse, StreamingResponse
 
 var: contextvars.ContextVar[str] = contextvars.ContextVar("var", default="unset")
@@ -123,6 +124,27 @@ async def test_a_variable_that_dispatch_resets_is_still_set_for_the_stream_and_b
     await Client().call(BaseHTTPMiddleware(inner, dispatch))
     assert seen == ["request 1"]
     assert var.get() == "unset"
+
+
+@pytest.mark.anyio
+async def test_an_init_of_requests_that_somebody_has_replaced_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        seen.append(dict(vars(request)))
+        return await call_next(request)
+
+    app = BaseHTTPMiddleware(whole, dispatch)
+    assert await Client().call(app) == b"a"
+    init = Request.__init__
+
+    def marking(self: Any, *args: Any) -> None:
+        init(self, *args)
+        self.marked = True
+
+    monkeypatch.setattr(Request, "__init__", marking)
+    assert await Client().call(app) == b"a"
+    assert [sorted(each) for each in seen] == [["_receive", "_send", "scope"], ["_receive", "_send", "marked", "scope"]]
 
 
 @pytest.mark.anyio

@@ -46,6 +46,7 @@ imports! {
     spooled_file = "forzium.formparsers", "spooled_file",
     write_files = "forzium.formparsers", "write_files",
     request = "forzium.requests", "Request",
+    request_init = "forzium.requests", "_INIT",
     client_disconnect = "forzium.requests", "ClientDisconnect",
     websocket = "forzium.websockets", "WebSocket",
     websocket_state = "forzium.websockets", "WebSocketState",

@@ -9,7 +9,7 @@ use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::run::{Part, Run};
 use crate::awaitable::{Coroutine, Driven, Inner, Resume, Shared, thrown, told, told_next};
@@ -70,9 +70,11 @@ fn known_length(start: &Bound<'_, PyDict>) -> PyResult<Option<Option<usize>>> {
     let Some(headers) = start.get_item(interned::headers(py))? else { return Ok(None) };
     for header in headers.try_iter()? {
         let header = header?;
-        let name = header.get_item(0)?;
+        let (name, value) = match header.cast_exact::<PyTuple>() {
+            Ok(pair) if pair.len() == 2 => (pair.get_item(0)?, pair.get_item(1)?),
+            _ => (header.get_item(0)?, header.get_item(1)?),
+        };
         if name.cast::<PyBytes>().is_ok_and(|name| name.as_bytes().eq_ignore_ascii_case(b"content-length")) {
-            let value = header.get_item(1)?;
             let length =
                 value.cast::<PyBytes>().ok().and_then(|value| str::from_utf8(value.as_bytes()).ok()?.parse().ok());
             return Ok(Some(length));

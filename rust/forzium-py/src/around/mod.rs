@@ -57,7 +57,7 @@ impl Around {
         if !scope.get_item(interned::r#type(py))?.eq(interned::http(py))? {
             return slf.getattr(interned::app(py))?.call1((scope, receive, send));
         }
-        let request = imports::cached_request(py)?.call1((&scope, receive, &send))?;
+        let request = run::cached_request(&scope, receive, &send)?;
         let scope = scope.cast_into::<PyDict>()?;
         let turn = CallNext::new(
             slf.clone().into_any().unbind(),
@@ -111,12 +111,8 @@ impl<'c> Going<'c> {
 }
 
 impl Drivable for Going<'_> {
-    fn iterator<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.run()?.get().coroutine(py)
-    }
-
-    fn context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.run().map_or_else(|| py.None().into_bound(py), |run| run.get().context(py))
+    fn at_hand<'py>(&self, py: Python<'py>) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        self.run()?.get().at_hand(py)
     }
 
     fn is_mark(&self, yielded: &Bound<'_, PyAny>) -> bool {
@@ -213,7 +209,8 @@ async fn conduct(connection: &Connection, turn: &Bound<'_, CallNext>, begins: bo
     let driven = Dispatching(turn);
     if begins {
         let made = {
-            let _entered = awaitable::Entered::enter(driven.context(py))?;
+            let context = state.context.get().map(|context| context.bind(py).clone());
+            let _entered = context.map(awaitable::Entered::enter).transpose()?;
             let function = turn.get().middleware.bind(py).getattr(pyo3::intern!(py, "dispatch_func"))?;
             function.call1((&turn.get().request, turn)).and_then(awaitable::iterator_of)
         };
@@ -492,11 +489,10 @@ fn untouched<'py>(response: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Ru
     if !response.get_type().is(imports::streamed_response(py)?) {
         return Ok(None);
     }
-    let own = response.getattr(pyo3::intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
-    if own.contains(pyo3::intern!(py, "_iterator"))? {
+    if !response.getattr(pyo3::intern!(py, "_iterator"))?.is_none() {
         return Ok(None);
     }
-    Ok(own.get_item(pyo3::intern!(py, "_run"))?.and_then(|run| run.cast_into::<Run>().ok()))
+    Ok(response.getattr(pyo3::intern!(py, "_run"))?.cast_into::<Run>().ok())
 }
 
 async fn called(connection: &Connection, response: Bound<'_, PyAny>) -> PyResult<()> {

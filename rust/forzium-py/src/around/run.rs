@@ -129,12 +129,10 @@ impl CallNext {
 pub struct Dispatching<'c>(pub &'c Bound<'c, CallNext>);
 
 impl Drivable for Dispatching<'_> {
-    fn iterator<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.0.get().state.0.dispatch.borrow().as_ref().map(|iterator| iterator.bind(py).clone())
-    }
-
-    fn context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.0.get().state.0.context.get().map_or_else(|| py.None().into_bound(py), |held| held.bind(py).clone())
+    fn at_hand<'py>(&self, py: Python<'py>) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let state = &self.0.get().state.0;
+        let dispatch = state.dispatch.borrow().as_ref().map(|iterator| iterator.bind(py).clone())?;
+        Some((dispatch, state.context.get()?.bind(py).clone()))
     }
 
     fn is_mark(&self, yielded: &Bound<'_, PyAny>) -> bool {
@@ -218,13 +216,10 @@ impl Run {
         self.held.0.apart.borrow().as_ref().map(|apart| apart.bind(py).clone())
     }
 
-    /// The coroutine of the rest, until it has ended.
-    pub fn coroutine<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.held.0.coroutine.borrow().as_ref().map(|coroutine| coroutine.bind(py).clone())
-    }
-
-    pub fn context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        self.held.0.context.get().map_or_else(|| py.None().into_bound(py), |held| held.bind(py).clone())
+    /// The coroutine of the rest and its context, until it has ended.
+    pub fn at_hand<'py>(&self, py: Python<'py>) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let coroutine = self.held.0.coroutine.borrow().as_ref().map(|coroutine| coroutine.bind(py).clone())?;
+        Some((coroutine, self.held.0.context.get()?.bind(py).clone()))
     }
 
     /// Makes the coroutine of the rest, in a context of its own.
@@ -450,6 +445,25 @@ pub fn close(coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
+/// Makes the request that `dispatch` sees.
+pub fn cached_request<'py>(
+    scope: &Bound<'py, PyAny>,
+    receive: Bound<'py, PyAny>,
+    send: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = scope.py();
+    let class = imports::cached_request(py)?.cast::<PyType>()?;
+    if !class.getattr(pyo3::intern!(py, "__init__"))?.is(imports::request_init(py)?) {
+        return class.call1((scope, receive, send));
+    }
+    // What `__init__` does, unless somebody has put another one there.
+    let request = instance(class)?;
+    request.setattr(pyo3::intern!(py, "scope"), scope)?;
+    request.setattr(pyo3::intern!(py, "_receive"), receive)?;
+    request.setattr(pyo3::intern!(py, "_send"), send)?;
+    Ok(request)
+}
+
 /// Makes the response that a run has started, its headers as they are.
 fn response_of<'py>(run: &Bound<'py, Run>, start: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
     let py = run.py();
@@ -462,13 +476,14 @@ fn response_of<'py>(run: &Bound<'py, Run>, start: &Bound<'py, PyDict>) -> PyResu
     response.setattr(pyo3::intern!(py, "_run"), run)?;
     response.setattr(interned::status_code(py), status)?;
     response.setattr(interned::raw_headers(py), headers)?;
-    response.setattr(interned::background(py), py.None())?;
-    response.setattr(pyo3::intern!(py, "info"), run.get().held.0.info.borrow().as_ref())?;
+    if let Some(info) = run.get().held.0.info.borrow().as_ref() {
+        response.setattr(pyo3::intern!(py, "info"), info)?;
+    }
     Ok(response)
 }
 
 /// An instance of a class of the package's own, without its `__init__`.
-pub fn instance<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
+fn instance<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();
     let kind = class.as_type_ptr();
     let arguments = PyTuple::empty(py);

@@ -24,9 +24,8 @@ pub enum Came {
 
 /// A coroutine with a context of its own, and the mark by which it hands control to its driver.
 pub trait Drivable {
-    /// The iterator behind the coroutine; none where the collector has cleared it.
-    fn iterator<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>>;
-    fn context<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny>;
+    /// The iterator behind the coroutine, and the context; none where the collector has cleared it.
+    fn at_hand<'py>(&self, py: Python<'py>) -> Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>;
     fn is_mark(&self, yielded: &Bound<'_, PyAny>) -> bool;
     /// Called when it has to wait for something.
     fn waits(&self, _py: Python<'_>) -> PyResult<()> {
@@ -59,11 +58,11 @@ impl<D: Drivable> Future for Drive<'_, D> {
         let py = attached(channel);
         let begins = self.resume.is_some();
         let resume = self.resume.take().or_else(|| channel.resume.take());
-        let (Some(iterator), Some(resume)) = (driven.iterator(py), resume) else {
+        let (Some((iterator, context)), Some(resume)) = (driven.at_hand(py), resume) else {
             // The collector has cleared it: end as a closed coroutine does.
             return Poll::Ready(Came::Ended(Err(PyGeneratorExit::new_err(()))));
         };
-        let entered = match Entered::enter(driven.context(py)) {
+        let entered = match Entered::enter(context) {
             Ok(entered) => entered,
             Err(error) => return Poll::Ready(Came::Ended(Err(error))),
         };
