@@ -9,6 +9,7 @@ use super::super::entries::Walk;
 use super::failed::{Failed, OrFailed};
 use super::output::{Cursor, Written};
 use super::report::Wrong;
+use super::scalars::SHORT;
 use super::{MAX_DEPTH, STRETCH, Writing};
 
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
@@ -31,8 +32,8 @@ impl<'py> Writing<'_, '_, 'py> {
         }
         let begin = self.output.count(cursor);
         // SAFETY: `object` is held for the call. The walk goes over the dict as it is now, so one changed meanwhile is at
-        // worst walked wrongly; that is noticed. Key and value are in the dict when they are used; where Python code may
-        // run in between (a key that is no exact `str`), both are held.
+        // worst walked wrongly; that is noticed. Key and value are in the dict when they are used; where others may run in
+        // between (a key that is no exact `str`, or a long one), both are held.
         unsafe {
             self.enter(depth, object);
             let length = (*object.cast::<ffi::PyDictObject>()).ma_used;
@@ -47,9 +48,14 @@ impl<'py> Writing<'_, '_, 'py> {
                         }
                         some = true;
                     }
-                    match self.string(cursor, key, b':', depth + 1) {
-                        Ok(cursor) => self.value::<PLAIN>(cursor, value, depth + 1),
-                        Err(failed) => Err(failed),
+                    if ffi::PyUnicode_GET_LENGTH(key) <= SHORT {
+                        match self.string(cursor, key, b':', depth + 1) {
+                            Ok(cursor) => self.value::<PLAIN>(cursor, value, depth + 1),
+                            Err(failed) => Err(failed),
+                        }
+                    } else {
+                        let key = Bound::from_borrowed_ptr(self.py, key);
+                        self.entry::<PLAIN>(cursor, &key, &Bound::from_borrowed_ptr(self.py, value), depth)
                     }
                 } else if PLAIN || ffi::PyLong_CheckExact(key) != 0 {
                     some = true;

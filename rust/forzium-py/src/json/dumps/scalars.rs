@@ -15,6 +15,9 @@ use super::{Writing, escape, float};
 /// Bytes of a string from which on it is written in pieces, and of a piece.
 const LONG: usize = 1 << 18;
 
+/// Characters of a string that is certain to be written in one piece.
+pub(super) const SHORT: ffi::Py_ssize_t = (LONG / 4) as ffi::Py_ssize_t;
+
 impl<'py> Writing<'_, '_, 'py> {
     /// # Safety
     /// `object` is a live `str`.
