@@ -14,6 +14,8 @@ from weakref import WeakKeyDictionary
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
+from forzium._compile.core_schema import References
+
 # What pydantic writes and FastAPI does not: members that `jsonable_encoder` leaves out, numbers that JSON has not. Text
 # that reads like them takes the other way for nothing.
 _NOT_AS_ENCODED = (b'"_sa', b"NaN", b"Infinity")
@@ -70,10 +72,11 @@ class _Schemas:
     """One walk through a core schema, whose definitions may lead back to it."""
 
     def __init__(self) -> None:
-        self.definitions: dict[str, Any] = {}
+        self.references = References()
         self.seen: set[str] = set()
 
     def unique(self, schema: Any) -> bool:
+        schema = self.references.opened(schema)
         if "serialization" in schema:
             return False  # a function of the user's may give anything
         kind = schema["type"]
@@ -82,15 +85,13 @@ class _Schemas:
         if kind in _WRAPPERS:
             return self.unique(schema.get("schema") or schema.get("items_schema") or {"type": "any"})
         match kind:
-            case "definitions":
-                self.definitions |= {each["ref"]: each for each in schema["definitions"]}
-                return self.unique(schema["schema"])
             case "definition-ref":
                 ref = schema["schema_ref"]
                 if ref in self.seen:
                     return True
                 self.seen.add(ref)
-                return ref in self.definitions and self.unique(self.definitions[ref])
+                target = self.references.get(ref)
+                return target is not None and self.unique(target)
             case "tuple":
                 return all(map(self.unique, schema["items_schema"]))
             case "dict":
