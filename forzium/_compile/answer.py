@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from forzium._compile.outline import outline_of
 from forzium._compile.spec import AnswerSpec
 from forzium._fields import lenient_issubclass
 from forzium.datastructures import DefaultPlaceholder
@@ -44,6 +45,8 @@ def answer_spec(operation: Operation) -> AnswerSpec:
     if by_default:
         spec.response_class = None
         spec.to_json = (field._type_adapter.serializer.to_json, options)
+        if options == {"by_alias": True}:
+            spec.outline = outline_of(field._type_adapter)
     else:
         spec.content = functools.partial(field.serialize, **options)
     return spec

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from forzium._compile.spec import FieldSpec, NodeSpec, PlanSpec
+from forzium._compile.spec import FieldSpec, NodeSpec, OutlineSpec, PlanSpec
 
 _CALLING = {
     "async": "awaited in place",
@@ -144,13 +144,43 @@ def stages_of(plan: PlanSpec) -> list[dict[str, Any]]:
     if answer.stream is not None:
         stages.append({"stage": "stream"})
     elif answer.to_json is not None:
-        stages.append({"stage": "serialize", "validated by": "pydantic", "written by": "pydantic"})
+        stages.append({"stage": "serialize", **_validated(answer.outline)})
     elif answer.response_class is None:
         stages.append({"stage": "serialize", "written by": "forzium.json"})
     else:
         stages.append({"stage": "serialize", "written by": answer.response_class.__name__})
     stages.append({"stage": "send"})
     return stages
+
+
+def _validated(outline: OutlineSpec | None) -> dict[str, str]:
+    if outline is None:
+        return {"validated by": "pydantic", "written by": "pydantic"}
+    return {
+        "validated by": "outline, else pydantic",
+        "written by": "forzium.json, else pydantic",
+        "outline": _outlined(outline, outline.root, frozenset()),
+    }
+
+
+def _outlined(outline: OutlineSpec, place: int, around: frozenset[int]) -> str:
+    """A part of an outline like an annotation, one in angle brackets if it must stand inside of an instance."""
+    kind, *rest = outline.parts[place]
+    match kind:
+        case "model":
+            cls, of_dicts, members = rest
+            name = str(cls.__name__) if of_dicts else f"{cls.__name__} instance"
+            if place in around:
+                return name
+            around |= {place}
+            fields = (f"{keys[0]}: {_outlined(outline, part, around)}" for keys, _, _, part, _ in members)
+            return f"{name}({', '.join(fields)})"
+        case "literal":
+            return f"Literal[{', '.join(map(repr, sorted(rest[0])))}]"
+        case "nullable" | "list" | "dict" | "given":
+            form = {"nullable": "{} | None", "list": "list[{}]", "dict": "dict[str, {}]", "given": "<{}>"}[kind]
+            return form.format(_outlined(outline, rest[0], around))
+    return str(kind)
 
 
 def _name(call: Any) -> str:

@@ -149,6 +149,34 @@ class VisitSpec:
     reuse_own: bool = False
 
 
+Part: TypeAlias = tuple[Any, ...]
+"""One part of a value: what it is, and the places of the parts that it is made of.
+
+- `("any",)`, or the same with `str`, `int`, `float`, `bool`, `none`, `datetime`, `date`;
+- `("nullable", part)`, `("list", part)`, `("dict", part)`, where a key of a `dict` is a `str`;
+- `("literal", strings)`;
+- `("given", part)`: certain only where nothing is validated, which is inside of an instance of a model;
+- `("model", class, of_dicts, members)`: an instance; or a `dict`, where no more is needed to make an instance of it.
+"""
+
+Member: TypeAlias = tuple[tuple[str, ...], str, bytes, int, tuple[()] | tuple[Any]]
+"""A field of a model: the keys that its value may stand under in a `dict`, the preferred one first; the name of the
+attribute; what is written before the value; the place of its part; what stands for a missing one, if anything."""
+
+
+@dataclass(slots=True)
+class OutlineSpec:
+    """What a value is made of whose validation and whose JSON text are certain.
+
+    Attributes:
+        parts: The value and all that it may be made of.
+        root: The place of the value itself.
+    """
+
+    parts: list[Part]
+    root: int
+
+
 @dataclass(slots=True)
 class AnswerSpec:
     """What becomes of the endpoint's result.
@@ -158,6 +186,7 @@ class AnswerSpec:
         response_class: What a response is made with. None: JSON, written in Rust.
         validate: Validates against the response model. Default is no validation.
         to_json: Writes a validated value as JSON: a function and its keyword arguments.
+        outline: What is written in Rust without either. Default is nothing.
         content: Turns a value into the content for `response_class`.
         threaded: Whether validation happens in a worker thread, as the endpoint did.
         stream: For a result that is iterated while it is sent: the function that makes the response.
@@ -168,6 +197,7 @@ class AnswerSpec:
     content: Callable[[Any], Any]
     validate: Callable[..., Any] | None = None
     to_json: tuple[Callable[..., bytes], dict[str, Any]] | None = None
+    outline: OutlineSpec | None = None
     threaded: bool = False
     stream: Callable[..., Any] | None = None
 

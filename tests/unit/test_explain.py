@@ -104,7 +104,8 @@ def test_a_route_shows_what_is_converted_where_and_who_runs_in_which_order() -> 
             "parameters": {"item_id": "path by Rust (int)"},
         }
     ]
-    assert stages(found, "serialize") == [{"validated by": "pydantic", "written by": "pydantic"}]
+    by = {"validated by": "outline, else pydantic", "written by": "forzium.json, else pydantic"}
+    assert stages(found, "serialize") == [{**by, "outline": "Item(name: str)"}]
 
 
 def test_the_text_has_a_line_for_each_stage() -> None:
@@ -117,7 +118,7 @@ def test_the_text_has_a_line_for_each_stage() -> None:
         "  body: read as: json",
         "  call: callable: shop.<locals>.create_item, calling: called in a worker thread, "
         "parameters: {'item': 'body by pydantic', 'count': 'body by pydantic'}",
-        "  serialize: validated by: pydantic, written by: pydantic",
+        "  serialize: validated by: outline, else pydantic, written by: forzium.json, else pydantic, outline: any",
         "  send",
     ]
 

@@ -1,7 +1,8 @@
 """Which way each kind of return value takes to JSON: every value is written once, by pydantic or by the JSON codec.
 
 The plan says who is to write, and a profiler says who did: the Python functions and the calls of pydantic's serializer from
-Python between the endpoint and the first message. Calls from Rust are not seen, and cost nothing of what these tests guard.
+Python between the endpoint and the first message. Of the calls from Rust only that of pydantic's validator is seen, for a
+function is put before it here; the others cost nothing of what these tests guard.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from conformance.harness import Request
 from pydantic import BaseModel
 
 import forzium
+from forzium._compile import plans
 from forzium.responses import HTMLResponse
 
 T = TypeVar("T")
@@ -28,6 +30,12 @@ T = TypeVar("T")
 class Item(BaseModel):
     name: str = "a"
     price: float | None = None
+
+
+class Mine(Item):
+    """What another class adds is not written."""
+
+    mine: int = 1
 
 
 class Page(BaseModel, Generic[T]):
@@ -46,6 +54,16 @@ class Record:
 def written(returned: Callable[[], Any], **options: Any) -> tuple[str | None, list[str], bytes]:
     """Who writes according to the plan, the functions that ran in Python for it, and the body."""
     app = forzium.FastAPI()
+
+    def watched(operation: Any, answer_spec: Any = plans.answer_spec) -> Any:
+        spec = answer_spec(operation)
+        if (validate := spec.validate) is not None:
+
+            def validated(value: Any, **options: Any) -> Any:
+                return validate(value, **options)
+
+            spec.validate = validated
+        return spec
 
     @app.get("/", **options)
     async def endpoint():
@@ -74,13 +92,16 @@ def written(returned: Callable[[], Any], **options: Any) -> tuple[str | None, li
     async def serve() -> None:
         await app(Request("/").asgi_scope(), receive, send)
 
+    monkeypatch = pytest.MonkeyPatch()
     try:
+        monkeypatch.setattr(plans, "answer_spec", watched)
         anyio.run(serve)  # once for what is imported late
         ran.clear()
         body = b""
         anyio.run(serve)
     finally:
         sys.setprofile(None)
+        monkeypatch.undo()
     assert ran.pop() == "send"
     (stage,) = [stage for stage in forzium.explain(app, "GET", "/").stages if stage["stage"] == "serialize"]
     return stage["written by"], ran, body
@@ -103,25 +124,56 @@ def test_plain_data_is_written_by_the_codec_alone(value: Any, body: str):
 @pytest.mark.parametrize(
     ("model", "value", "options", "body"),
     [
-        (Item, Item(), {}, '{"name":"a","price":null}'),
-        (Item, {"name": "b"}, {}, '{"name":"b","price":null}'),
         (Item, Item(), {"response_model_exclude_none": True}, '{"name":"a"}'),
         (Item, Item(price=1), {"response_model_include": {"price"}}, '{"price":1.0}'),
         (Item, Item(), {"response_model_exclude_unset": True, "response_model_exclude": {"price"}}, "{}"),
-        (list[Item], [Item(), {"name": "b"}], {}, '[{"name":"a","price":null},{"name":"b","price":null}]'),
         (Item | int, 3, {}, "3"),
-        (Page[Item], {"items": [Item()]}, {}, '{"items":[{"name":"a","price":null}]}'),
         (Keys, {"name": "a"}, {}, '{"name":"a"}'),
         (Record, Record(), {}, '{"name":"a"}'),
-        (dict[str, datetime.date], {"a": datetime.date(2020, 1, 1)}, {}, '{"a":"2020-01-01"}'),
         (decimal.Decimal, decimal.Decimal("1.50"), {}, '"1.50"'),
-        (Any, {"a": Item()}, {}, '{"a":{"name":"a","price":null}}'),
     ],
 )
 def test_what_has_a_response_model_is_written_by_pydantic_straight_to_bytes(
     model: Any, value: Any, options: dict[str, Any], body: str
 ):
-    assert written(lambda: value, response_model=model, **options) == ("pydantic", [], body.encode())
+    assert written(lambda: value, response_model=model, **options) == ("pydantic", ["validated"], body.encode())
+
+
+ITEMS = '[{"name":"a","price":null},{"name":"b","price":1.0}]'
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "body"),
+    [
+        (Item, Item(), '{"name":"a","price":null}'),
+        (Item, {"name": "b"}, '{"name":"b","price":null}'),
+        (list[Item], [Item(), {"name": "b", "price": 1}], ITEMS),
+        (Page[Item], {"items": [Item(), {"price": 1.0, "more": 1, "name": "b"}]}, '{"items":%s}' % ITEMS),
+        (Page[Item], Page[Item](items=[Item(), Item(name="b", price=1)]), '{"items":%s}' % ITEMS),
+        (dict[str, datetime.date], {"a": datetime.date(2020, 1, 1)}, '{"a":"2020-01-01"}'),
+        (Any, {"a": [1, 2.5, None, True]}, '{"a":[1,2.5,null,true]}'),
+    ],
+)
+def test_what_keeps_within_the_outline_of_a_response_model_is_neither_validated_nor_written_by_pydantic(
+    model: Any, value: Any, body: str
+):
+    by = "forzium.json, else pydantic"
+    assert written(lambda: value, response_model=model) == (by, [], body.encode())
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "body"),
+    [
+        (Item, {"name": "b", "price": "1"}, '{"name":"b","price":1.0}'),
+        (list[Item], (Item(), Item(name="b", price=1)), ITEMS),
+        (list[Item], [Item(), Mine(name="b", price=1)], ITEMS),
+        (Page[Item], Page(items=[Item(), Item(name="b", price=1)]), '{"items":%s}' % ITEMS),
+        (Any, {"a": Item()}, '{"a":{"name":"a","price":null}}'),
+    ],
+)
+def test_what_does_not_is_all_pydantics(model: Any, value: Any, body: str):
+    by = "forzium.json, else pydantic"
+    assert written(lambda: value, response_model=model) == (by, ["validated"], body.encode())
 
 
 def test_a_model_without_a_response_model_is_written_by_pydantic_where_it_stands():

@@ -1,7 +1,8 @@
 //! Stage: from what the endpoint returned to status, headers and body.
 //!
-//! Who writes the body is decided here and nowhere else: a response model is validated and written by pydantic,
-//! straight to bytes; anything else by the project's JSON codec; a response class of the user's own renders itself.
+//! Who writes the body is decided here and nowhere else: a response model is validated and written by pydantic, straight to
+//! bytes, unless the value keeps within its outline; anything else by the project's JSON codec; a response class of the
+//! user's own renders itself.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -43,6 +44,13 @@ pub async fn finish(connection: &Connection, plan: &Plan, value: Py<PyAny>) -> P
         connection.vault.borrow_mut().outgoing = Some(value.unbind());
         return Ok(Outgoing::Response);
     }
+    let certain = match &answer.outline {
+        Some(outline) => json::dumps_outlined(py, &value, outline)?,
+        None => None,
+    };
+    if let Some(body) = certain {
+        return written(connection, answer, body);
+    }
     let value = match &answer.validate {
         Some(validate) => validated(connection, plan, validate, value).await?,
         None => value,
@@ -63,6 +71,12 @@ pub async fn finish(connection: &Connection, plan: &Plan, value: Py<PyAny>) -> P
         Some((to_json, options)) => to_json.bind(py).call((value,), Some(options.bind(py)))?.cast_into::<PyBytes>()?,
         None => write_json(&value)?,
     };
+    written(connection, answer, body)
+}
+
+/// What is to be sent with a body that was written here.
+fn written(connection: &Connection, answer: &Answer, body: Bound<'_, PyBytes>) -> PyResult<Outgoing> {
+    let py = connection.py();
     let status = status(connection, answer)?.unwrap_or(200);
     let (headers, body) = if allows_body(status) {
         (message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?, body)

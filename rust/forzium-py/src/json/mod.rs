@@ -13,6 +13,7 @@ mod keys;
 mod loads;
 mod number;
 mod object;
+mod outline;
 mod scan;
 mod shapes;
 mod turns;
@@ -21,8 +22,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyByteArray, PyBytes, PyMemoryView, PyString};
 
-pub use dumps::{Rules, dumps, dumps_into};
+pub use dumps::{Rules, dumps, dumps_into, dumps_outlined};
 pub use loads::loads;
+pub use outline::Outline;
 
 /// Return the value of a JSON text: what `json.loads(data)` returns. See `forzium.json`.
 #[pyfunction]

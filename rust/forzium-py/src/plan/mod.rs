@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 pub use self::form::{FormField, FormModel, FormSource, Reads};
 use crate::awaitable::Shared;
 use crate::connection::Lifetime;
+use crate::json::Outline;
 
 macro_rules! attribute {
     ($object:expr, $name:literal) => {
@@ -177,6 +178,8 @@ pub struct Answer {
     pub validate: Option<Py<PyAny>>,
     /// `SchemaSerializer.to_json`, bound, with its options.
     pub to_json: Option<(Py<PyAny>, Py<PyDict>)>,
+    /// What is written here without either: where it is certain what they would make of it.
+    pub outline: Option<Outline>,
     /// Makes the content for `class`: `(value) -> content`.
     pub content: Py<PyAny>,
     /// Whether validation and serialization leave the event loop's thread, as the endpoint did.
@@ -342,11 +345,13 @@ impl Node {
 
 impl Answer {
     fn read(spec: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let outline = attribute!(spec, "outline");
         Ok(Self {
             status: attribute!(spec, "status").extract()?,
             class: attribute!(spec, "response_class").extract()?,
             validate: attribute!(spec, "validate").extract()?,
             to_json: attribute!(spec, "to_json").extract()?,
+            outline: (!outline.is_none()).then(|| Outline::read(&outline)).transpose()?,
             content: attribute!(spec, "content").unbind(),
             threaded: attribute!(spec, "threaded").extract()?,
             stream: attribute!(spec, "stream").extract()?,
@@ -459,6 +464,9 @@ impl Answer {
         if let Some((to_json, options)) = &self.to_json {
             visit.call(to_json)?;
             visit.call(options)?;
+        }
+        if let Some(outline) = &self.outline {
+            outline.traverse(&visit)?;
         }
         visit.call(&self.content)
     }

@@ -12,6 +12,7 @@ mod failed;
 mod float;
 mod lists;
 mod others;
+mod outlined;
 mod output;
 mod report;
 mod scalars;
@@ -25,6 +26,7 @@ use pyo3::types::PyBytes;
 use self::failed::Failed;
 use self::output::{Cursor, Output, SMALL, Written};
 use self::report::{Report, Wrong};
+use super::outline::Outline;
 use super::turns::Turns;
 
 /// Items of a long container between two looks at the clock.
@@ -87,6 +89,31 @@ pub fn dumps_into<'py>(
             drop(writing);
             buffer.truncate(before);
             Err(failed.take(py))
+        }
+    }
+}
+
+/// `obj` as the JSON text that its outline says; `None` where it does not keep within the outline, or something went wrong:
+/// then nothing has happened, and no code of the user's has run.
+#[inline(never)] // its room on the stack is not to be that of a request
+pub fn dumps_outlined<'py>(
+    py: Python<'py>,
+    obj: &Bound<'py, PyAny>,
+    outline: &Outline,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let mut small = [MaybeUninit::uninit(); SMALL];
+    let (output, cursor) = Output::bytes(&mut small);
+    let mut open = [MaybeUninit::uninit(); MAX_DEPTH];
+    let mut writing = Writing::new(py, output, &mut open, Rules::Plain { default: None, foreign: None });
+    // SAFETY: `obj` is a live object and stays borrowed for the call.
+    match unsafe { writing.outlined::<false>(cursor, outline, outline.root, obj.as_ptr(), 0) } {
+        Ok(end) => {
+            let end = writing.output.without_comma(end);
+            writing.output.finish_bytes(py, end).map(Some)
+        }
+        Err(Failed) => {
+            drop(PyErr::take(py));
+            Ok(None)
         }
     }
 }
