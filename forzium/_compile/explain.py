@@ -175,6 +175,8 @@ def _outlined(outline: OutlineSpec, place: int, around: frozenset[int]) -> str:
             around |= {place}
             fields = (f"{keys[0]}: {_outlined(outline, part, around)}" for keys, _, _, part, _ in members)
             return f"{name}({', '.join(fields)})"
+        case "one":
+            return str(rest[0].__name__)
         case "literal":
             return f"Literal[{', '.join(map(repr, sorted(rest[0])))}]"
         case "nullable" | "list" | "dict" | "given":

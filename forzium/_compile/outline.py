@@ -13,7 +13,9 @@ Source: pydantic-core, `validators` and `serializers`.
 from __future__ import annotations
 
 import datetime
+import enum
 import types
+import uuid
 from typing import Any
 
 from pydantic import BaseModel
@@ -55,6 +57,8 @@ _DEFAULT = frozenset(("schema", "default", "default_factory", "default_factory_t
 _LIST = (frozenset(("items_schema",)), frozenset(("strict", "min_length", "max_length", "fail_fast")))
 _DICT = (frozenset(("keys_schema", "values_schema")), frozenset(("strict", "min_length", "max_length", "fail_fast")))
 _LITERAL = frozenset(("expected",))
+_ENUM = frozenset(("cls", "members", "sub_type", "missing", "strict"))  # by the last two a value becomes a member
+_UUID: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset(("strict", "version")))
 _BEFORE_AND_AFTER = frozenset(("schema", "function"))
 _MODEL = (
     frozenset(("cls", "schema", "config", "frozen", "generic_origin")),
@@ -155,6 +159,11 @@ class _Parts:
                 if any(type(value) is not str for value in schema["expected"]):
                     raise _UnknownError
                 return self._add("literal", frozenset(schema["expected"]))
+            case "enum":
+                _among(schema, _ENUM)
+                return self._add("one", schema["cls"], _texts(schema))
+            case "uuid":
+                return self._given_if(_among(schema, *_UUID), self._add("uuid", uuid.UUID))
             case "function-before" | "function-after":
                 _among(schema, _BEFORE_AND_AFTER)
                 return self._add("given", self.place(schema["schema"]))
@@ -250,7 +259,7 @@ def _is_made_by_the_user(cls: Any) -> bool:
     Raises:
         _UnknownError: Even to look at an instance may, or the class has come by another validator or serializer.
     """
-    if type(cls) is not type(BaseModel) or cls.__getattribute__ is not object.__getattribute__:
+    if type(cls) is not type(BaseModel) or not _has_own_attributes(cls):
         raise _UnknownError
     for each in cls.__mro__:
         if type(vars(each).get("__dict__")) not in (types.NoneType, types.GetSetDescriptorType):
@@ -262,6 +271,23 @@ def _is_made_by_the_user(cls: Any) -> bool:
     if _made_of(own.get("__pydantic_serializer__"), SchemaSerializer) is not schema:
         raise _UnknownError
     return cls.__new__ is not object.__new__ or hasattr(cls, "__del__")
+
+
+def _has_own_attributes(cls: type) -> bool:
+    """Whether to read an attribute of an instance runs no code of the user's, but for a property."""
+    return type(cls.__getattribute__) is types.WrapperDescriptorType
+
+
+def _texts(schema: Any) -> list[tuple[enum.Enum, bytes]]:
+    """The members of an enumeration with their JSON texts, where `value` is what `enum` makes it."""
+    cls = schema["cls"]
+    words = {"str": (str,), "int": (int,), None: (str, int, bool, types.NoneType)}.get(schema.get("sub_type"), ())
+    values = [member.value for member in schema["members"]] if _has_own_attributes(cls) else []
+    if not values or any("value" in vars(each) for each in cls.__mro__ if each is not enum.Enum):
+        raise _UnknownError
+    if any(type(value) not in words for value in values):
+        raise _UnknownError
+    return [(member, to_json(value)) for member, value in zip(schema["members"], values, strict=True)]
 
 
 def _default(schema: Any) -> tuple[()] | tuple[Any]:
@@ -282,4 +308,5 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if kind is dict:
         return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
-    return kind in (types.NoneType, bool, int, float, str, datetime.date, datetime.datetime)
+    plain = (types.NoneType, bool, int, float, str, datetime.date, datetime.datetime, uuid.UUID)
+    return kind in plain or isinstance(value, enum.Enum)

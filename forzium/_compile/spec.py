@@ -155,6 +155,7 @@ Part: TypeAlias = tuple[Any, ...]
 - `("any",)`, or the same with `str`, `int`, `float`, `bool`, `none`, `datetime`, `date`;
 - `("nullable", part)`, `("list", part)`, `("dict", part)`, where a key of a `dict` is a `str`;
 - `("literal", strings)`;
+- `("one", enumeration, members)`: one of these very objects, each with its text; `("uuid", class)`;
 - `("given", part)`: certain only where nothing is validated, which is inside of an instance of a model;
 - `("model", class, of_dicts, members)`: an instance; or a `dict`, where no more is needed to make an instance of it.
 """

@@ -42,6 +42,10 @@ class Colour(enum.Enum):
     RED = "red"
 
 
+class Size(enum.IntEnum):
+    SMALL = 1
+
+
 class Text(str):
     """A `str` that is none exactly."""
 
@@ -69,7 +73,7 @@ class Attributes:
 LEAVES: list[Any] = [
     *(str, int, float, bool, type(None), Any) * 3,
     *(datetime.datetime, datetime.date, Literal["a", "b"], Literal["a", 1]),
-    *(decimal.Decimal, uuid.UUID, Colour, bytes, int | str, Tree),
+    *(decimal.Decimal, uuid.UUID, Colour, Size, bytes, int | str, Tree),
     Annotated[str, Field(max_length=2)],
     Annotated[int, Field(ge=0)],
     Annotated[float, Field(allow_inf_nan=False)],
@@ -262,7 +266,9 @@ def value(rng: Random, of: Any, depth: int = 6) -> Any:
     }
     known = {type(None): [None], decimal.Decimal: [decimal.Decimal("1.5")], uuid.UUID: [uuid.UUID(int=1)]}
     return rng.choice(
-        {**fitting, **known, Colour: [Colour.RED], bytes: [b"b"]}.get(of, [None, 1, "x", [1, {"y": 2.5}]])
+        {**fitting, **known, Colour: [Colour.RED, "red"], Size: [Size.SMALL, 1], bytes: [b"b"]}.get(
+            of, [None, 1, "x", [1, {"y": 2.5}]]
+        )
     )
 
 

@@ -1,11 +1,14 @@
 """Which response models have an outline, and that what lies just beside it is pydantic's."""
 
 import datetime
+import enum
+import uuid
 import warnings
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import pytest
 from pydantic import (
+    UUID4,
     AfterValidator,
     AliasChoices,
     BaseModel,
@@ -37,6 +40,28 @@ class Item(BaseModel):
     name: str
     price: float = 1.5
     tags: list[str] = Field(default_factory=list)
+
+
+class Colour(enum.StrEnum):
+    RED = "r\u00e9d"
+
+
+class Size(enum.Enum):
+    SMALL = 1
+    LARGE = "large"
+    NONE = None
+
+
+class Pair(enum.Enum):
+    ONE = (1, 2)
+
+
+class Named(enum.Enum):
+    ONE = 1
+
+    @property
+    def value(self) -> str:
+        return self.name
 
 
 class Node(BaseModel):
@@ -103,6 +128,9 @@ def by_pydantic(model: Any, value: Any) -> tuple[Any, list[str]]:
         (Literal["b", "a"], "Literal['a', 'b']"),
         (list[datetime.datetime | None], "list[datetime | None]"),
         (dict[str, datetime.date], "dict[str, date]"),
+        (list[Colour | None], "list[Colour | None]"),
+        (list[Size], "list[Size]"),
+        (uuid.UUID, "uuid"),
     ],
 )
 def test_the_plan_shows_what_is_written_without_pydantic(model: Any, shown: str):
@@ -170,6 +198,8 @@ class Keys(TypedDict):
         (Elsewhere, Elsewhere.__new__(Elsewhere)),
         (int | str, 1),
         (bytes, b"a"),
+        (Pair, Pair.ONE),
+        (Named, Named.ONE),
         (Literal["a", 1], True),
         (dict[int, int], {1: 1}),
         (dict[Literal["a"], int], {"a": 1}),
@@ -344,12 +374,36 @@ class Defaults(BaseModel):
         (Defaults, {"changed": 1, "made": [], "kept": 1, "instance": {"name": "e"}}),
         (Node, {"value": 10**30, "next": None}),
         (Literal["a", "b"], "c"),
+        (list[Colour], ["r\u00e9d", "RED"]),
+        (list[Size], [1, Size.SMALL]),
+        (UUID4, uuid.UUID(int=1)),
+        (uuid.UUID, "00000000-0000-0000-0000-000000000001"),
         (dict[str, int], {"a" * 70_000: 1}),
         (dict[str, Any], {"a": {1: 2}}),
     ],
 )
 def test_values_beside_the_outline_are_pydantics(model: Any, value: Any):
     assert outline(model) is not None
+    assert answered(model, value) == by_pydantic(model, value)
+
+
+@pytest.mark.parametrize(
+    ("model", "value"),
+    [
+        (list[Colour], [Colour.RED]),
+        (list[Size], [Size.LARGE, Size.SMALL, Size.NONE]),
+        (
+            list[uuid.UUID],
+            [uuid.UUID(int=0), uuid.UUID(int=2**128 - 1), uuid.UUID("01234567-89ab-cdef-0123-456789abcdef")],
+        ),
+        (list[UUID4], [uuid.UUID("c9bf9e57-1685-4c89-bafb-ff5af830be8a")]),
+        (
+            list[datetime.datetime],
+            [datetime.datetime(7, 1, 2, 3, 4, 5, 60), datetime.datetime(2020, 12, 31, tzinfo=datetime.UTC)],
+        ),
+    ],
+)
+def test_what_json_has_no_form_for_is_written_as_pydantic_writes_it(model: Any, value: Any):
     assert answered(model, value) == by_pydantic(model, value)
 
 

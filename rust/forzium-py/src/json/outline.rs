@@ -32,6 +32,10 @@ pub(super) enum Part {
     Dict(usize),
     /// One of these strings.
     Literal(Py<PyFrozenSet>),
+    /// One of these very objects, each with its text and a comma.
+    One(Vec<(Py<PyAny>, Vec<u8>)>),
+    /// An instance of exactly this class, which is `uuid.UUID`.
+    Uuid(Py<PyType>),
     /// Known only where it is not validated.
     Given(usize),
     Model(Model),
@@ -75,6 +79,8 @@ impl Outline {
         for part in &self.parts {
             match part {
                 Part::Literal(strings) => visit.call(strings)?,
+                Part::One(members) => members.iter().try_for_each(|(member, _)| visit.call(member))?,
+                Part::Uuid(class) => visit.call(class)?,
                 Part::Model(model) => {
                     visit.call(&model.class)?;
                     for member in &model.members {
@@ -105,6 +111,8 @@ impl Part {
             "list" => Self::List(place()?),
             "dict" => Self::Dict(place()?),
             "literal" => Self::Literal(spec.get_item(1)?.cast_into::<PyFrozenSet>()?.unbind()),
+            "one" => Self::One(texts(&spec.get_item(2)?)?),
+            "uuid" => Self::Uuid(spec.get_item(1)?.cast_into::<PyType>()?.unbind()),
             "given" => Self::Given(place()?),
             "model" => Self::Model(Model {
                 class: spec.get_item(1)?.cast_into::<PyType>()?.unbind(),
@@ -114,6 +122,15 @@ impl Part {
             kind => return Err(PyValueError::new_err(format!("outline: expected a known part, but found {kind:?}"))),
         })
     }
+}
+
+/// Objects with their texts, to each of which a comma is added.
+fn texts(spec: &Bound<'_, PyAny>) -> PyResult<Vec<(Py<PyAny>, Vec<u8>)>> {
+    let pairs = spec.try_iter()?.map(|pair| {
+        let (object, text) = pair?.extract::<(Py<PyAny>, Bound<'_, PyBytes>)>()?;
+        Ok((object, [text.as_bytes(), b","].concat()))
+    });
+    pairs.collect()
 }
 
 impl Member {

@@ -95,6 +95,13 @@ impl<'py> Writing<'_, '_, 'py> {
                     }
                     self.string(cursor, object, b',', depth)
                 }
+                Part::One(members) => {
+                    let (_, text) = members.iter().find(|(member, _)| member.as_ptr() == object).ok_or(Failed)?;
+                    self.output.extend(cursor, text)
+                }
+                Part::Uuid(known) if class.cast() == known.as_ptr() => {
+                    self.uuid(cursor, &Bound::from_borrowed_ptr(self.py, object))
+                }
                 Part::DateTime => self.moment(cursor, &Bound::from_borrowed_ptr(self.py, object)),
                 Part::Date => self.day(cursor, &Bound::from_borrowed_ptr(self.py, object)),
                 Part::Given(inner) if GIVEN => self.outlined::<GIVEN>(cursor, outline, *inner, object, depth),
@@ -371,6 +378,18 @@ impl<'py> Writing<'_, '_, 'py> {
         let day = object.cast_exact::<PyDate>().map_err(|_| Failed)?;
         let cursor = self.date(cursor, day)?;
         self.output.constant(cursor, b"\",")
+    }
+
+    /// Writes a `uuid.UUID`.
+    fn uuid(&mut self, cursor: Cursor, object: &Bound<'py, PyAny>) -> Written {
+        let number = object.getattr(pyo3::intern!(self.py, "int")).or_failed(self.py)?;
+        let number = number.extract::<u128>().or_failed(self.py)?;
+        let mut text = *b"\"00000000-0000-0000-0000-000000000000\",";
+        let digits = (0..32).rev().map(|place| (number >> (4 * place)) as usize & 15);
+        for (place, digit) in text.iter_mut().filter(|byte| **byte == b'0').zip(digits) {
+            *place = b"0123456789abcdef"[digit];
+        }
+        self.output.constant(cursor, &text)
     }
 
     fn date(&mut self, cursor: Cursor, date: &impl PyDateAccess) -> Written {
