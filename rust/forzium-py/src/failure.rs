@@ -121,7 +121,7 @@ fn detailed(py: Python<'_>, status: u16, detail: &Bound<'_, PyAny>) -> PyResult<
     let content = PyDict::new(py);
     content.set_item(interned::detail(py), detail)?;
     let body = serialize::write_json(content.as_any())?;
-    let headers = message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?;
+    let headers = message::content_headers(py, body.as_bytes().len(), message::json_content_type(py)?)?;
     Ok(Outgoing::Written { status, headers: headers.unbind(), body: body.unbind() })
 }
 

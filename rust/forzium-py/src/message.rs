@@ -3,37 +3,55 @@
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyMemoryView};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyMemoryView, PyTuple};
 
 use crate::interned;
 
+/// A message that is a copy of this one, with some values replaced: cheaper than a dict that is filled.
+type Pattern = PyOnceLock<Py<PyDict>>;
+
 /// `http.response.start`. `headers`: a list of pairs of bytes.
 pub fn response_start<'py>(py: Python<'py>, status: u16, headers: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-    let message = PyDict::new(py);
-    message.set_item(interned::r#type(py), interned::http_response_start(py))?;
-    message.set_item(interned::status(py), status)?;
+    const USUAL: u16 = 200;
+    static START: Pattern = Pattern::new();
+    let pattern = START.get_or_try_init(py, || {
+        let message = PyDict::new(py);
+        message.set_item(interned::r#type(py), interned::http_response_start(py))?;
+        message.set_item(interned::status(py), USUAL)?;
+        message.set_item(interned::headers(py), py.None())?;
+        PyResult::Ok(message.unbind())
+    })?;
+    let message = pattern.bind(py).copy()?;
+    if status != USUAL {
+        message.set_item(interned::status(py), status)?;
+    }
     message.set_item(interned::headers(py), headers)?;
     Ok(message)
 }
 
 /// `http.response.body`, the only or the last one.
 pub fn response_body<'py>(py: Python<'py>, body: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-    let message = PyDict::new(py);
-    message.set_item(interned::r#type(py), interned::http_response_body(py))?;
+    static BODY: Pattern = Pattern::new();
+    let pattern = BODY.get_or_try_init(py, || {
+        let message = PyDict::new(py);
+        message.set_item(interned::r#type(py), interned::http_response_body(py))?;
+        message.set_item(interned::body(py), py.None())?;
+        PyResult::Ok(message.unbind())
+    })?;
+    let message = pattern.bind(py).copy()?;
     message.set_item(interned::body(py), body)?;
     Ok(message)
 }
 
 /// `http.response.body`, one of several.
 pub fn response_part<'py>(py: Python<'py>, body: &Bound<'py, PyAny>, more: bool) -> PyResult<Bound<'py, PyDict>> {
-    static WITHOUT_BODY: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-    // Copying a dict is cheaper than filling one.
-    let message = WITHOUT_BODY.get_or_try_init(py, || {
+    static PART: Pattern = Pattern::new();
+    let pattern = PART.get_or_try_init(py, || {
         let message = response_body(py, py.None().bind(py))?;
         message.set_item(interned::more_body(py), true)?;
-        Ok::<_, PyErr>(message.unbind())
-    });
-    let message = message?.bind(py).copy()?;
+        PyResult::Ok(message.unbind())
+    })?;
+    let message = pattern.bind(py).copy()?;
     message.set_item(interned::body(py), body)?;
     if !more {
         message.set_item(interned::more_body(py), false)?;
@@ -54,19 +72,30 @@ pub fn websocket_close<'py>(py: Python<'py>, code: u16, reason: &str) -> PyResul
 pub fn content_headers<'py>(
     py: Python<'py>,
     length: usize,
-    media_type: &Bound<'py, PyBytes>,
+    content_type: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let mut digits = itoa::Buffer::new();
-    let length = PyBytes::new(py, digits.format(length).as_bytes());
-    let name = content_length_name(py);
-    PyList::new(py, [(name, &length), (content_type_name(py), media_type)])
+    PyList::new(py, [&content_length(py, length)?, content_type])
+}
+
+/// The `content-length` header. Headers are immutable, so that of a short body is made only once.
+pub fn content_length(py: Python<'_>, length: usize) -> PyResult<Bound<'_, PyTuple>> {
+    const SHORT: usize = 512;
+    static KNOWN: [PyOnceLock<Py<PyTuple>>; SHORT] = [const { PyOnceLock::new() }; SHORT];
+    let make = || {
+        let mut digits = itoa::Buffer::new();
+        PyTuple::new(py, [content_length_name(py), &PyBytes::new(py, digits.format(length).as_bytes())])
+    };
+    match KNOWN.get(length) {
+        Some(known) => Ok(known.get_or_try_init(py, || make().map(Bound::unbind))?.bind(py).clone()),
+        None => make(),
+    }
 }
 
 macro_rules! bytes {
     ($($function:ident = $text:literal),+ $(,)?) => {
         $(
             pub fn $function(py: Python<'_>) -> &Bound<'_, PyBytes> {
-                static CELL: pyo3::sync::PyOnceLock<Py<PyBytes>> = pyo3::sync::PyOnceLock::new();
+                static CELL: PyOnceLock<Py<PyBytes>> = PyOnceLock::new();
                 CELL.get_or_init(py, || PyBytes::new(py, $text).unbind()).bind(py)
             }
         )+
@@ -76,8 +105,24 @@ macro_rules! bytes {
 bytes! {
     content_length_name = b"content-length",
     content_type_name = b"content-type",
-    json_media_type = b"application/json",
-    plain_text_media_type = b"text/plain; charset=utf-8",
+}
+
+macro_rules! content_types {
+    ($($function:ident = $text:literal),+ $(,)?) => {
+        $(
+            /// The `content-type` header of this media type.
+            pub fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyTuple>> {
+                static CELL: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
+                let make = || PyTuple::new(py, [content_type_name(py), &PyBytes::new(py, $text)]).map(Bound::unbind);
+                CELL.get_or_try_init(py, make).map(|pair| pair.bind(py))
+            }
+        )+
+    };
+}
+
+content_types! {
+    json_content_type = b"application/json",
+    plain_text_content_type = b"text/plain; charset=utf-8",
 }
 
 /// What the host handed over for a request body.

@@ -79,7 +79,7 @@ fn written(connection: &Connection, answer: &Answer, body: Bound<'_, PyBytes>) -
     let py = connection.py();
     let status = status(connection, answer)?.unwrap_or(200);
     let (headers, body) = if allows_body(status) {
-        (message::content_headers(py, body.as_bytes().len(), message::json_media_type(py))?, body)
+        (message::content_headers(py, body.as_bytes().len(), message::json_content_type(py)?)?, body)
     } else {
         (bodiless_headers(py)?, PyBytes::new(py, b""))
     };
@@ -103,7 +103,7 @@ fn is_plain_data(value: &Bound<'_, PyAny>) -> bool {
 }
 
 fn bodiless_headers(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
-    PyList::new(py, [(message::content_type_name(py), message::json_media_type(py))])
+    PyList::new(py, [message::json_content_type(py)?])
 }
 
 /// Writes any value as JSON, by FastAPI's `jsonable_encoder` and the project's codec.

@@ -147,7 +147,7 @@ fn too_large(py: Python<'_>) -> PyResult<PyErr> {
 }
 
 fn refusal(py: Python<'_>) -> PyResult<Reply<'_>> {
-    let headers: Bound<'_, PyList> = message::content_headers(py, TEXT.len(), message::plain_text_media_type(py))?;
+    let headers: Bound<'_, PyList> = message::content_headers(py, TEXT.len(), message::plain_text_content_type(py)?)?;
     Ok(Reply::Written { status: CONTENT_TOO_LARGE, headers, body: PyBytes::new(py, TEXT) })
 }
 

@@ -87,9 +87,8 @@ fn plain_text<'py>(py: Python<'py>, status: u16, text: &str, named: &Bound<'py, 
         let value = value.call_method1(pyo3::intern!(py, "encode"), (pyo3::intern!(py, "latin-1"),))?;
         headers.append((PyBytes::new(py, name.as_bytes()), value))?;
     }
-    let mut digits = itoa::Buffer::new();
-    headers.append((message::content_length_name(py), PyBytes::new(py, digits.format(text.len()).as_bytes())))?;
-    headers.append((message::content_type_name(py), message::plain_text_media_type(py)))?;
+    headers.append(message::content_length(py, text.len())?)?;
+    headers.append(message::plain_text_content_type(py)?)?;
     message::check_headers(headers.as_any())?;
     Ok(Reply::Written { status, headers, body: PyBytes::new(py, text.as_bytes()) })
 }
