@@ -71,14 +71,14 @@ impl AsgiApp {
     ) -> PyResult<Awaitable> {
         let py = slf.py();
         scope.set_item(interned::app(py), slf)?;
+        let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
         let stack = match &compiled.get().stack {
-            // Telemetry follows a request through Python: its functions stand where FastAPI's own do.
-            None if compiled.get().telemetry.is_some() && scope.contains(interned::telemetry(py))? => {
+            // Telemetry follows a request through Python.
+            None if compiled.get().telemetry.is_some() && connection.is_watched()? => {
                 Some(imports::middleware_stack(py)?.call1((slf,))?)
             }
             stack => stack.as_ref().map(|stack| stack.bind(py).clone()),
         };
-        let connection = Rc::new(Connection::new(scope, receive, send, kind == Kind::WebSocket));
         let machine = Rc::clone(&connection);
         if let Some(stack) = stack {
             connection.origin.set(stack);

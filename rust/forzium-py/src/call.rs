@@ -41,13 +41,23 @@ async fn unlimited<'c>(
             wait(connection.channel(), waiting).await
         }
         Calling::Sync => {
-            let values = in_thread(connection, vec![step(py, node, arguments, Vec::new())]).await?;
+            let values = apart(|| in_thread(connection, vec![step(py, node, arguments, Vec::new())])).await?;
             Ok(values.into_iter().next_back().unwrap_or_else(|| py.None()))
         }
         Calling::Stream => invoke(call, &arguments, names).map(Bound::unbind),
-        Calling::AsyncGenerator => {
+        Calling::AsyncGenerator | Calling::Generator => {
             let generator = invoke(call, &arguments, names)?;
             drop(arguments);
+            apart(|| entered(connection, node, generator)).await
+        }
+    }
+}
+
+/// Runs a generator up to its `yield` and gives what it yields.
+async fn entered<'c>(connection: &'c Connection, node: &'c Node, generator: Bound<'c, PyAny>) -> PyResult<Py<PyAny>> {
+    let py = connection.py();
+    match node.calling {
+        Calling::AsyncGenerator => {
             let waiting = generator.call_method0(interned::anext(py))?;
             let generator = connection.keep(generator);
             match wait(connection.channel(), waiting).await {
@@ -61,9 +71,7 @@ async fn unlimited<'c>(
                 Err(error) => Err(error),
             }
         }
-        Calling::Generator => {
-            let generator = invoke(call, &arguments, names)?;
-            drop(arguments);
+        _ => {
             let waiting = imports::enter_sync_generator(py)?.call1((&generator,))?;
             let generator = connection.keep(generator);
             let value = disconnect::in_thread(connection, wait(connection.channel(), waiting)).await?;

@@ -57,9 +57,8 @@ impl Routes {
 impl Routes {
     /// The ASGI application to call instead, for a request that telemetry watches.
     fn instead(&self, connection: &Connection) -> PyResult<Option<&Py<PyAny>>> {
-        let py = connection.py();
         match &self.watched {
-            Some(watched) if connection.scope().contains(interned::telemetry(py))? => Ok(Some(watched)),
+            Some(watched) if connection.is_watched()? => Ok(Some(watched)),
             _ => Ok(None),
         }
     }
@@ -87,27 +86,50 @@ pub struct Chain {
 
 /// Carries out the links from `from` on, and what they enclose.
 pub async fn run(connection: &Connection, chain: &Chain, from: usize) -> PyResult<()> {
-    for (place, link) in chain.links.iter().enumerate().skip(from) {
-        let reply = match link.enter(connection)? {
-            Entry::Passed => continue,
-            Entry::Answered(reply) => Some(reply),
-            Entry::Asks => apart(|| link.ask(connection)).await?,
-            Entry::Encloses(link) => return apart(|| limited(connection, chain, place, link.get())).await,
-        };
-        if let Some(reply) = reply {
-            return apart(|| send::reply(connection, reply)).await;
+    let mut from = from;
+    while let Some((place, entry)) = chain.enter(connection, from)? {
+        match apart(|| stopped(connection, chain, place, entry)).await? {
+            Stopped::Goes => from = place + 1,
+            Stopped::Done => return Ok(()),
         }
     }
-    match &chain.end {
-        End::Routes(routes) => {
-            let routes = routes.get();
-            match routes.instead(connection)? {
-                Some(app) => apart(|| called(connection, app)).await,
-                None => http::handled(connection, &routes.router, routes.ready(connection)?).await,
-            }
-        }
-        End::Asgi(app) => apart(|| called(connection, app)).await,
+    let end = chain.end(connection)?;
+    let routes = match end {
+        Ok(routes) => routes,
+        Err(app) => return apart(|| called(connection, app)).await,
+    };
+    let table = routes.ready(connection)?;
+    let dispatched = match table {
+        Ok(table) => guard(http::dispatch(connection, &routes.router, table)).await,
+        // A declaration that came late and is wrong: an error of the application, answered as one.
+        Err(error) => Err(error),
+    };
+    match dispatched {
+        Ok(()) => Ok(()),
+        Err(error) => apart(|| http::rescue(connection, error)).await,
     }
+}
+
+/// What became of a request at a link that did not let it pass at once.
+enum Stopped {
+    Goes,
+    Done,
+}
+
+/// Does what a link wants that does not let a request pass at once.
+async fn stopped(connection: &Connection, chain: &Chain, place: usize, entry: Entry<'_>) -> PyResult<Stopped> {
+    let reply = match (entry, chain.links.get(place)) {
+        (Entry::Answered(reply), _) => Some(reply),
+        (Entry::Asks, Some(link)) => link.ask(connection).await?,
+        (Entry::Encloses(link), _) => {
+            limited(connection, chain, place, link.get()).await?;
+            return Ok(Stopped::Done);
+        }
+        (Entry::Passed | Entry::Asks, _) => None,
+    };
+    let Some(reply) = reply else { return Ok(Stopped::Goes) };
+    send::reply(connection, reply).await?;
+    Ok(Stopped::Done)
 }
 
 /// Carries out what a limit of the body encloses.
@@ -147,6 +169,28 @@ pub async fn application(
 }
 
 impl Chain {
+    /// Enters the links from `from` on; the first one that does not let the request pass, and what it wants.
+    fn enter<'c>(&'c self, connection: &'c Connection, from: usize) -> PyResult<Option<(usize, Entry<'c>)>> {
+        for (place, link) in self.links.iter().enumerate().skip(from) {
+            match link.enter(connection)? {
+                Entry::Passed => {}
+                entry => return Ok(Some((place, entry))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is inside: routes, or an ASGI application in Python.
+    fn end(&self, connection: &Connection) -> PyResult<Result<&Routes, &Py<PyAny>>> {
+        Ok(match &self.end {
+            End::Routes(routes) => match routes.get().instead(connection)? {
+                Some(app) => Err(app),
+                None => Ok(routes.get()),
+            },
+            End::Asgi(app) => Err(app),
+        })
+    }
+
     /// The ASGI application inside, where it encloses one.
     pub fn app_inside(&self) -> Option<&Py<PyAny>> {
         match &self.end {

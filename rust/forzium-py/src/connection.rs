@@ -106,6 +106,39 @@ pub struct Vault {
     kept: Vec<Option<Py<PyAny>>>,
 }
 
+impl Vault {
+    /// Whether anything has to be cleaned up.
+    pub fn has_exits(&self) -> bool {
+        !self.function_exits.is_empty() || !self.request_exits.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        let Self {
+            values,
+            errors,
+            raw_body: None,
+            body: None,
+            form: None,
+            response: None,
+            background: None,
+            function_exits,
+            request_exits,
+            shield: Shield::Undecided | Shield::Needless,
+            outgoing: None,
+            closing: None,
+            kept,
+        } = self
+        else {
+            return false;
+        };
+        values.is_empty()
+            && errors.is_empty()
+            && function_exits.is_empty()
+            && request_exits.is_empty()
+            && kept.is_empty()
+    }
+}
+
 /// The fields of a form, in the order of the body.
 #[derive(Default)]
 pub struct Form {
@@ -192,6 +225,32 @@ impl Anchor {
     }
 }
 
+/// Whether a response has started.
+#[derive(Default)]
+pub struct Started {
+    here: Cell<bool>,
+    /// The same as a `send` knows it that was given away.
+    elsewhere: OnceCell<Rc<Cell<bool>>>,
+}
+
+impl Started {
+    pub fn get(&self) -> bool {
+        self.here.get() || self.elsewhere.get().is_some_and(|elsewhere| elsewhere.get())
+    }
+
+    pub fn set(&self) {
+        self.here.set(true);
+        if let Some(elsewhere) = self.elsewhere.get() {
+            elsewhere.set(true);
+        }
+    }
+
+    /// What a `send` that is given away notes it in.
+    pub fn shared(&self) -> Rc<Cell<bool>> {
+        Rc::clone(self.elsewhere.get_or_init(|| Rc::new(Cell::new(self.here.get()))))
+    }
+}
+
 /// What is to be done at some point of a machine's way.
 pub type Hook = fn(&Connection) -> PyResult<()>;
 
@@ -209,8 +268,10 @@ pub struct Connection {
     pub websocket: bool,
     /// Whether middleware may be around it that wants to know when nothing follows a response.
     pub enclosed: bool,
-    /// Whether `http.response.start` has been sent; shared with the `send` that is given away.
-    pub started: Rc<Cell<bool>>,
+    /// Whether `http.response.start` has been sent.
+    pub started: Started,
+    /// Whether telemetry watches it, once somebody has asked.
+    watched: OnceCell<bool>,
     /// What serves the connection: the compiled application, a router's dispatcher, or an ASGI application in Python.
     pub origin: Anchor,
     /// The table of routes that was current when the request came.
@@ -245,7 +306,8 @@ impl Connection {
             send: send.unbind(),
             intake: OnceCell::new(),
             outlet: OnceCell::new(),
-            started: Rc::default(),
+            started: Started::default(),
+            watched: OnceCell::new(),
             origin: Anchor::default(),
             table: Anchor::default(),
             plan: Anchor::default(),
@@ -295,6 +357,15 @@ impl Connection {
 
     pub fn scope(&self) -> &Bound<'_, PyDict> {
         self.scope.bind(self.py())
+    }
+
+    /// Whether telemetry watches the connection: then its functions stand where FastAPI's own do.
+    pub fn is_watched(&self) -> PyResult<bool> {
+        if let Some(watched) = self.watched.get() {
+            return Ok(*watched);
+        }
+        let watched = self.scope().contains(interned::telemetry(self.py()))?;
+        Ok(*self.watched.get_or_init(|| watched))
     }
 
     /// Where messages come from: the host, the middleware that counts them, or the watch once there is one.
@@ -607,8 +678,12 @@ impl Held for Connection {
             error.write_unraisable(self.py(), None);
         }
         let request = self.request.try_borrow_mut().ok().and_then(|mut request| request.take());
-        let vault = self.vault.try_borrow_mut().ok().map(|mut vault| std::mem::take(&mut *vault));
         // Dropped here, after the cells are free again: a destructor may run Python code.
-        drop((request, vault));
+        drop(request);
+        if self.vault.try_borrow().is_ok_and(|vault| vault.is_empty()) {
+            return;
+        }
+        let vault = self.vault.try_borrow_mut().ok().map(|mut vault| std::mem::take(&mut *vault));
+        drop(vault);
     }
 }

@@ -34,7 +34,8 @@ enum Way<'c> {
 /// Source: Starlette's `Router.app` with FastAPI's additions: the first full match, else the first partial one, else a
 /// redirect to the path with or without its last slash, else routes of low priority, else the default.
 pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table) -> PyResult<()> {
-    match route(connection, router, table)? {
+    let way = route(connection, router, table)?;
+    match way {
         Way::Plan(plan) => serve(connection, plan).await,
         Way::Limited(plan, limit) => apart(|| limited(connection, plan, limit)).await,
         Way::Route(route) => handed_over(connection, route).await,
@@ -46,9 +47,7 @@ pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table
 /// Matches the path and the method, and puts into the scope what the route brings.
 fn route<'c>(connection: &'c Connection, router: &Py<PyAny>, table: &'c Table) -> PyResult<Way<'c>> {
     let (py, scope) = (connection.py(), connection.scope());
-    if !scope.contains(interned::router(py))? {
-        scope.set_item(interned::router(py), router)?;
-    }
+    scope.set_default(interned::router(py), router)?;
     if let Some(form_limits) = &table.form_limits {
         form_limits.bind(py).call1((scope,))?;
     }
@@ -84,7 +83,7 @@ fn route<'c>(connection: &'c Connection, router: &Py<PyAny>, table: &'c Table) -
     }
     enter(connection, entry, found)?;
     // Telemetry watches through the functions that stand where FastAPI's own do.
-    let watched = connection.enclosed && scope.contains(interned::telemetry(py))?;
+    let watched = connection.enclosed && connection.is_watched()?;
     if full && !watched {
         let plan = connection.plan.hold(entry.plan.get(py)?)?;
         return Ok(match &entry.limit {
@@ -148,7 +147,7 @@ fn enter_opaque(connection: &Connection, table: &Table, entry: &Entry, child: Py
 /// Tells telemetry, where it watches this connection, which route was taken.
 fn report_route(connection: &Connection, entry: &Entry, mount: bool) -> PyResult<()> {
     let py = connection.py();
-    if connection.scope().contains(interned::telemetry(py))? {
+    if connection.is_watched()? {
         let path = match entry.context.as_ref().map(|context| path_format(context.bind(py))).transpose()?.flatten() {
             Some(path) => Some(path),
             None => path_format(entry.route.bind(py))?,
@@ -278,13 +277,25 @@ async fn close_files(connection: &Connection) -> PyResult<()> {
 
 /// Everything between the match and the exception handlers: what FastAPI's `request_response` encloses.
 async fn answer(connection: &Connection, plan: &Plan) -> PyResult<()> {
-    let executed = pipeline::execute(connection, plan).await;
+    let executed = match pipeline::execute(connection, plan).await {
+        Ok(Some(outgoing)) => Ok(outgoing),
+        Ok(None) => refused(connection, plan),
+        Err(error) => Err(error),
+    };
+    if connection.vault.borrow().has_exits() {
+        return apart(|| cleaned_up(connection, executed)).await;
+    }
+    let outgoing = executed?;
+    if connection.left.get() {
+        return Err(disconnect::client_disconnect(connection)?);
+    }
+    deliver(connection, outgoing).await
+}
+
+/// Sends what there is to send, between the clean-up of the one lifetime and that of the other.
+async fn cleaned_up(connection: &Connection, executed: PyResult<Outgoing>) -> PyResult<()> {
     let (outgoing, failed) = match executed {
-        Ok(Some(outgoing)) => (Some(outgoing), None),
-        Ok(None) => match refused(connection, plan) {
-            Ok(outgoing) => (Some(outgoing), None),
-            Err(error) => (None, Some(error)),
-        },
+        Ok(outgoing) => (Some(outgoing), None),
         Err(error) => (None, Some(error)),
     };
     let mut failed = solve::unwind(connection, Lifetime::Function, failed).await;
@@ -306,10 +317,7 @@ async fn answer(connection: &Connection, plan: &Plan) -> PyResult<()> {
 
 /// Answers a request that is not valid; the exception, where there is somebody to see it on its way.
 fn refused(connection: &Connection, plan: &Plan) -> PyResult<Outgoing> {
-    let unseen = {
-        let vault = connection.vault.borrow();
-        vault.function_exits.is_empty() && vault.request_exits.is_empty()
-    };
+    let unseen = !connection.vault.borrow().has_exits();
     if unseen && let Some(outgoing) = failure::unprocessable(connection)? {
         return Ok(outgoing);
     }
@@ -346,20 +354,12 @@ async fn deliver(connection: &Connection, outgoing: Outgoing) -> PyResult<()> {
     }
 }
 
-/// The router inside of the exception handlers: what the middleware of an application encloses.
-pub async fn handled(connection: &Connection, router: &Py<PyAny>, table: PyResult<&Table>) -> PyResult<()> {
-    let error = match table {
-        Ok(table) => match guard(dispatch(connection, router, table)).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        },
-        // A declaration that came late and is wrong: an error of the application, answered as one.
-        Err(error) => error,
-    };
+/// Lets the exception handlers of an application answer what came out of its router.
+pub async fn rescue(connection: &Connection, error: PyErr) -> PyResult<()> {
     if connection.left.get() {
         return Err(failure::unanswered(connection, error)?);
     }
-    apart(|| guard(failure::handle(connection, error))).await
+    guard(failure::handle(connection, error)).await
 }
 
 /// Whether an exception only says that the client has left: there is nobody to answer, and the application did nothing

@@ -129,7 +129,7 @@ async fn solved<'c>(connection: &'c Connection, plan: &'c Plan, takes_along: boo
             apart(|| std::mem::take(&mut trip).run(connection)).await?;
         }
         let before = Progress::errors(connection);
-        let mut arguments = Vec::with_capacity(node.inputs.len() + 1);
+        let mut arguments = Vec::with_capacity(node.inputs.len() + usize::from(node.body.is_some()));
         let mut complete = progress.ready(node);
         complete &= matches!(extract::inputs(connection, node, &mut arguments)?, Extracted::Complete);
         complete &= matches!(extract::body_inputs(connection, node, &mut arguments).await?, Extracted::Complete);
@@ -165,7 +165,7 @@ async fn read_body(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let strict = match plan.body {
         BodyKind::None => return Ok(()),
         BodyKind::Json { strict } => strict,
-        BodyKind::Form => return read_form(connection, plan).await,
+        BodyKind::Form => return apart(|| read_form(connection, plan)).await,
     };
     if let Some(request) = connection.existing_request() {
         // Somebody made the request object: it may read the body in a way of its own.

@@ -28,8 +28,12 @@ struct Done {
 impl Progress {
     /// Makes room for the values of a plan.
     pub fn new(connection: &Connection, plan: &Plan) -> Self {
-        connection.vault.borrow_mut().values.resize_with(plan.slots, || None);
-        Self { done: Vec::with_capacity(plan.visits.len()) }
+        // The endpoint comes last: nobody waits for its value.
+        let dependencies = plan.visits.len() - 1;
+        if dependencies > 0 {
+            connection.vault.borrow_mut().values.resize_with(plan.slots, || None);
+        }
+        Self { done: Vec::with_capacity(dependencies) }
     }
 
     /// How many errors there are.
@@ -92,20 +96,6 @@ impl Progress {
 /// *When cancelled here*: async generators are shielded from the cancellation of an enclosing scope until they are
 /// done; what is thrown in reaches the one being cleaned up, and the others follow.
 pub async fn unwind(connection: &Connection, lifetime: Lifetime, failure: Option<PyErr>) -> Option<PyErr> {
-    let empty = {
-        let vault = connection.vault.borrow();
-        match lifetime {
-            Lifetime::Function => vault.function_exits.is_empty(),
-            Lifetime::Request => vault.request_exits.is_empty(),
-        }
-    };
-    if empty {
-        return failure;
-    }
-    apart(|| unwound(connection, lifetime, failure)).await
-}
-
-async fn unwound(connection: &Connection, lifetime: Lifetime, failure: Option<PyErr>) -> Option<PyErr> {
     let mut failure = failure.map(|error| connection.keep_error(error));
     loop {
         let exit = {

@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use super::form_fields::form_inputs;
 use super::{Extracted, Raw, add_errors, finish, missing};
-use crate::awaitable::{Held, wait};
+use crate::awaitable::{Held, apart, wait};
 use crate::connection::Connection;
 use crate::message::{Received, received};
 use crate::plan::{BodyInput, Node};
@@ -82,11 +82,11 @@ pub async fn body_inputs<'c>(
     if let BodyInput::Form(fields, general) = input {
         return match form_inputs(connection, fields, arguments)? {
             Some(extracted) => Ok(extracted),
-            None => general_inputs(connection, node, general, arguments).await,
+            None => apart(|| general_inputs(connection, node, general, arguments)).await,
         };
     }
     if let BodyInput::General(general) = input {
-        return general_inputs(connection, node, general, arguments).await;
+        return apart(|| general_inputs(connection, node, general, arguments)).await;
     }
     let body = connection.body()?;
     match input {

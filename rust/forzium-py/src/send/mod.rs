@@ -43,7 +43,7 @@ impl Sender {
 /// The `send` to give away.
 pub fn sender(connection: &Connection) -> PyResult<Bound<'_, Sender>> {
     let py = connection.py();
-    Bound::new(py, Sender { send: connection.send().clone().unbind(), started: Shared(Rc::clone(&connection.started)) })
+    Bound::new(py, Sender { send: connection.send().clone().unbind(), started: Shared(connection.started.shared()) })
 }
 
 /// Sends a response whose body is known.
@@ -58,7 +58,7 @@ pub async fn written(
     match Outlet::of(connection) {
         None => both(connection, status, headers, body).await,
         Some(outlet) => {
-            connection.started.set(true);
+            connection.started.set();
             let (headers, body) = middleware::whole(connection, outlet, status, headers, body).await?;
             outlet.leaves();
             both(connection, status, &headers, &body).await
@@ -75,7 +75,7 @@ async fn both(
 ) -> PyResult<()> {
     let py = connection.py();
     let start = connection.host_send().call1((message::response_start(py, status, headers)?,))?;
-    connection.started.set(true);
+    connection.started.set();
     wait(connection.channel(), start).await?;
     let rest = connection.host_send().call1((message::response_body(py, body)?,))?;
     wait(connection.channel(), rest).await?;
@@ -85,32 +85,49 @@ async fn both(
 /// Sends a `Response` object, its background task included.
 pub async fn response(connection: &Connection, response: Bound<'_, PyAny>) -> PyResult<()> {
     let py = connection.py();
-    if !connection.websocket && is_plain(&response)? {
-        let status = message::status(&response.getattr(interned::status_code(py))?)?;
-        let mut headers = response.getattr(interned::raw_headers(py))?;
-        let mut body = response.getattr(interned::body(py))?;
-        let framing = message::check_headers(&headers)?;
-        let mut digits = itoa::Buffer::new();
-        let length = digits.format(body.len()?).as_bytes();
-        if matches!(status, 100..=199 | 204 | 304)
-            || framing.repeated
-            || framing.length.is_some_and(|found| found != length)
-        {
-            // What was declared does not fit what is there: the response class says what is sent.
-            (headers, body) = imports::framed(py)?.call1((&response, is_head(connection)?))?.extract()?;
-        }
-        let tasks = response.getattr(interned::background(py))?;
-        drop(response);
-        if tasks.is_none() {
-            return written(connection, status, &headers, &body).await;
-        }
-        let tasks = connection.keep(tasks);
-        written(connection, status, &headers, &body).await?;
-        return background(connection, tasks.get()).await;
+    if connection.websocket || !is_plain(&response)? {
+        return apart(|| called_or_streamed(connection, response)).await;
     }
+    let (status, headers, body) = parts(connection, &response)?;
+    let tasks = response.getattr(interned::background(py))?;
+    drop(response);
+    let tasks = (!tasks.is_none()).then(|| connection.keep(tasks));
+    written(connection, status, &headers, &body).await?;
+    match tasks {
+        Some(tasks) => background(connection, tasks.get()).await,
+        None => Ok(()),
+    }
+}
+
+/// Status, headers and body of a response of a class that is known.
+fn parts<'c>(
+    connection: &'c Connection,
+    response: &Bound<'c, PyAny>,
+) -> PyResult<(u16, Bound<'c, PyAny>, Bound<'c, PyAny>)> {
+    let py = connection.py();
+    let status = message::status(&response.getattr(interned::status_code(py))?)?;
+    let headers = response.getattr(interned::raw_headers(py))?;
+    let body = response.getattr(interned::body(py))?;
+    let framing = message::check_headers(&headers)?;
+    let mut digits = itoa::Buffer::new();
+    let length = digits.format(body.len()?).as_bytes();
+    if matches!(status, 100..=199 | 204 | 304)
+        || framing.repeated
+        || framing.length.is_some_and(|found| found != length)
+    {
+        // What was declared does not fit what is there: the response class says what is sent.
+        let (headers, body) = imports::framed(py)?.call1((response, is_head(connection)?))?.extract()?;
+        return Ok((status, headers, body));
+    }
+    Ok((status, headers, body))
+}
+
+/// Sends a response that is iterated, or that is called as an ASGI application.
+async fn called_or_streamed(connection: &Connection, response: Bound<'_, PyAny>) -> PyResult<()> {
+    let py = connection.py();
     if !connection.websocket && stream::is_stream(&response)? {
         let response = connection.keep(response);
-        apart(|| stream::stream(connection, &response)).await?;
+        stream::stream(connection, &response).await?;
         let tasks = response.get().getattr(interned::background(py))?;
         drop(response);
         return if tasks.is_none() { Ok(()) } else { background(connection, tasks).await };

@@ -161,7 +161,7 @@ async fn start_to_end(connection: &Connection, response: &Kept<'_>) -> PyResult<
         let start = message::response_start(py, status, &response.getattr(interned::raw_headers(py))?)?;
         (start, connection.keep(response.getattr(pyo3::intern!(py, "body_iterator"))?))
     };
-    connection.started.set(true);
+    connection.started.set();
     give(connection, start).await?;
     match chunks(connection, response, &source).await {
         Err(error) if !error.is_instance_of::<PyGeneratorExit>(py) => {
