@@ -9,6 +9,8 @@ Source: `starlette.background` and `fastapi.background`.
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from inspect import CO_COROUTINE
+from types import FunctionType
 from typing import Any, ParamSpec
 
 from forzium._utils import is_async_callable
@@ -67,7 +69,18 @@ class BackgroundTasks(BackgroundTask):
 
     def add_task(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
         """Add a call. `func` may be `def` or `async def`."""
-        self.tasks.append(BackgroundTask(func, *args, **kwargs))
+        if BackgroundTask.__init__ is not _INIT:
+            self.tasks.append(BackgroundTask(func, *args, **kwargs))
+            return
+        # The same without calling the class, which would take the arguments apart and put them together again.
+        task = _new(BackgroundTask)
+        task.func = func
+        task.args = args
+        task.kwargs = kwargs
+        task.is_async = (type(func) is FunctionType and func.__code__.co_flags & CO_COROUTINE != 0) or (
+            is_async_callable(func)
+        )
+        self.tasks.append(task)
 
     async def __call__(self) -> None:
         """Make the calls."""
@@ -76,7 +89,11 @@ class BackgroundTasks(BackgroundTask):
                 await task()
 
 
-# As written here, so that the core sees where somebody has put a function of their own.
+_new = object.__new__
+
+# As written here, to see where somebody has put a function of their own: `_INIT` by what stands above, the others by the
+# core, which then makes the calls itself.
+_INIT = BackgroundTask.__init__
 _CALL_ONE = BackgroundTask.__call__
 _CALL_ALL = BackgroundTasks.__call__
 

@@ -4,6 +4,8 @@
 //! are looked at. Where one is not found, or a function is not OpenTelemetry's own, the answer is that there may be a
 //! provider, and telemetry asks properly.
 //!
+//! Also whether any request has been watched so far, as telemetry notes it.
+//!
 //! Not here: what is done with a provider (`forzium.telemetry`).
 
 use pyo3::intern;
@@ -55,6 +57,19 @@ pub fn may_be_there(py: Python<'_>) -> PyResult<bool> {
         let _ = KNOWN.set(py, Known { package: package.unbind(), kinds });
     }
     Ok(there)
+}
+
+/// Whether any request of this process has been watched: before that nobody need be told of its parts.
+pub fn telemetry_is_active(py: Python<'_>) -> PyResult<bool> {
+    let modules = imports::modules(py)?.cast::<PyDict>()?;
+    let Some(module) = modules.get_item(intern!(py, "forzium.telemetry._api"))? else { return Ok(false) };
+    match module.cast::<PyModule>() {
+        Ok(module) => match module.dict().get_item(intern!(py, "is_active"))? {
+            Some(active) => active.is_truthy(),
+            None => Ok(true),
+        },
+        Err(_) => Ok(true),
+    }
 }
 
 fn any_has(py: Python<'_>, kinds: &[Kind]) -> PyResult<bool> {

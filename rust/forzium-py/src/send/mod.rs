@@ -8,12 +8,12 @@ use std::rc::Rc;
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::awaitable::{Held, Shared, apart, wait};
 use crate::connection::Connection;
 use crate::middleware::{self, Outlet, Reply};
-use crate::{imports, interned, message};
+use crate::{imports, interned, message, providers};
 
 /// `send` as handed to responses that are called as ASGI applications: notes when the response starts.
 #[pyclass(module = "forzium._forzium", frozen)]
@@ -155,17 +155,16 @@ pub async fn reply(connection: &Connection, reply: Reply<'_>) -> PyResult<()> {
 /// Those that FastAPI's `BackgroundTasks` holds are called one after the other, as `BackgroundTasks.__call__` does.
 /// *When cancelled here*: the task that runs is, and none of the others is begun.
 pub async fn background(connection: &Connection, tasks: Bound<'_, PyAny>) -> PyResult<()> {
-    let py = connection.py();
-    if !is_called_in_place(&tasks, imports::background_tasks(py)?, imports::background_call_all(py)?)? {
+    let Some(row) = row_of(&tasks)? else {
         let waiting = tasks.call0()?;
         drop(tasks);
         return wait(connection.channel(), waiting).await.map(drop);
-    }
-    let row = connection.keep(tasks.getattr(pyo3::intern!(py, "tasks"))?);
+    };
+    let row = connection.keep(row.into_any());
     drop(tasks);
     // A task may add others.
     for at in 0.. {
-        let Ok(task) = row.get().get_item(at) else { break };
+        let Some(task) = task_of(&row.get(), at) else { break };
         let waiting = called(&task)?;
         drop(task);
         drop(wait(connection.channel(), waiting).await?);
@@ -173,28 +172,42 @@ pub async fn background(connection: &Connection, tasks: Bound<'_, PyAny>) -> PyR
     Ok(())
 }
 
+fn task_of<'py>(row: &Bound<'py, PyAny>, at: usize) -> Option<Bound<'py, PyAny>> {
+    let row = row.cast::<PyList>().ok()?;
+    // An `IndexError` would cost as much as a task.
+    if at < row.len() { row.get_item(at).ok() } else { None }
+}
+
+/// The tasks of a `BackgroundTasks`, where they can be called one after the other here: it is of just that class, nobody
+/// replaced what calls them, and no telemetry wants to see them.
+fn row_of<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
+    let py = tasks.py();
+    let call = pyo3::intern!(py, "__call__");
+    let class = imports::background_tasks(py)?;
+    if !tasks.get_type().is(class)
+        || !class.getattr(call)?.is(imports::background_call_all(py)?)
+        || !imports::background_task(py)?.getattr(call)?.is(imports::background_call_one(py)?)
+        || providers::telemetry_is_active(py)?
+    {
+        return Ok(None);
+    }
+    let row = tasks.getattr(pyo3::intern!(py, "tasks"))?;
+    Ok(row.cast_into_exact::<PyList>().ok())
+}
+
 /// Calls one background task: a coroutine function without the detour through `BackgroundTask.__call__`.
 fn called<'py>(task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = task.py();
-    if is_called_in_place(task, imports::background_task(py)?, imports::background_call_one(py)?)?
+    if task.get_type().is(imports::background_task(py)?)
         && task.getattr(pyo3::intern!(py, "is_async"))?.is_truthy()?
-        && let Ok(arguments) = task.getattr(pyo3::intern!(py, "args"))?.cast_into::<PyTuple>()
-        && let Ok(options) = task.getattr(pyo3::intern!(py, "kwargs"))?.cast_into::<PyDict>()
+        && let Ok(arguments) = task.getattr(pyo3::intern!(py, "args"))?.cast_into_exact::<PyTuple>()
+        && let Ok(options) = task.getattr(pyo3::intern!(py, "kwargs"))?.cast_into_exact::<PyDict>()
     {
         return task
             .getattr(pyo3::intern!(py, "func"))?
             .call(arguments, Some(&options).filter(|given| !given.is_empty()));
     }
     task.call0()
-}
-
-/// Whether the calls that an object of this package's makes can be made here: it is of just that class, whose
-/// `__call__` nobody replaced, and no telemetry wants to see them.
-fn is_called_in_place(object: &Bound<'_, PyAny>, class: &Bound<'_, PyAny>, call: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = object.py();
-    Ok(object.get_type().is(class)
-        && class.getattr(pyo3::intern!(py, "__call__"))?.is(call)
-        && !imports::modules(py)?.contains(pyo3::intern!(py, "forzium.telemetry._api"))?)
 }
 
 /// Whether a response is of a class that is known to send just status, headers and body.
