@@ -3,12 +3,13 @@
 //! Source: Starlette's `wrap_app_handling_exceptions`: by status for an `HTTPException`, else by class along the MRO;
 //! an exception after the response has started cannot be answered any more.
 
-use pyo3::exceptions::{PyException, PyRuntimeError, PyUnicodeDecodeError};
-use pyo3::intern;
+use pyo3::exceptions::{PyBaseException, PyException, PyRuntimeError, PyUnicodeDecodeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::{ffi, intern};
 
-use crate::awaitable::{Held, wait};
+use crate::awaitable::{Held, apart, wait};
 use crate::connection::Connection;
 use crate::serialize::Outgoing;
 use crate::{disconnect, imports, interned, message, send, serialize};
@@ -29,23 +30,70 @@ pub async fn handle(connection: &Connection, error: PyErr) -> PyResult<()> {
         late.set_cause(py, Some(error));
         return Err(late);
     }
-    let exception = connection.keep_error(error);
-    if !connection.websocket && handler.is(imports::http_exception_handler(py)?) {
-        answer_http_exception(connection, exception.get()).await?;
-    } else if !connection.websocket && handler.is(imports::validation_exception_handler(py)?) {
-        answer_validation_error(connection, exception.get()).await?;
-    } else {
-        connection.channel().set_handling(Some(exception.get().unbind()));
-        let response = called(connection, handler, exception.get()).await;
-        connection.channel().set_handling(None);
-        let response = response?.into_bound(py);
-        if !response.is_none() {
-            send::response(connection, response).await?;
-        }
+    if let Some(written) = known_answer(connection, &handler, error.value(py).as_any())? {
+        forget_frames(error.value(py));
+        drop(error);
+        drop(handler);
+        return written.send(connection).await;
     }
-    // An exception object that is raised again and again would collect the frames of every request.
-    exception.get().setattr(pyo3::intern!(py, "__traceback__"), py.None())?;
+    apart(|| let_answer(connection, handler, error)).await
+}
+
+/// Answers an exception with what its handler returns.
+async fn let_answer(connection: &Connection, handler: Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
+    let py = connection.py();
+    let exception = connection.keep_error(error);
+    connection.channel().set_handling(Some(exception.get().unbind()));
+    let response = called(connection, handler, exception.get()).await;
+    connection.channel().set_handling(None);
+    let response = response?.into_bound(py);
+    if !response.is_none() {
+        send::response(connection, response).await?;
+    }
+    forget_frames(exception.get().cast::<PyBaseException>()?);
     Ok(())
+}
+
+/// Takes the traceback from an exception that is answered: an object that is raised again and again would collect the
+/// frames of every request.
+fn forget_frames(exception: &Bound<'_, PyBaseException>) {
+    // SAFETY: the object is a live exception, and None is what a traceback may be set to.
+    unsafe { ffi::PyException_SetTraceback(exception.as_ptr(), ffi::Py_None()) };
+}
+
+/// What the handlers that the framework brings would answer; none where somebody else's is to, or where it takes the
+/// response class.
+fn known_answer<'c>(
+    connection: &'c Connection,
+    handler: &Bound<'c, PyAny>,
+    exception: &Bound<'c, PyAny>,
+) -> PyResult<Option<Written<'c>>> {
+    let py = connection.py();
+    if connection.websocket {
+        return Ok(None);
+    }
+    if handler.is(imports::http_exception_handler(py)?) {
+        let status = exception.getattr(interned::status_code(py))?.extract::<u16>()?;
+        // Headers of the user's may replace ours.
+        let extra = exception.getattr(interned::headers(py))?;
+        if !extra.is_none() || !serialize::allows_body(status) {
+            return Ok(None);
+        }
+        return detailed(py, status, &exception.getattr(interned::detail(py))?).map(Some);
+    }
+    if handler.is(imports::validation_exception_handler(py)?) {
+        return unless_bytes(py, detailed(py, UNPROCESSABLE, &exception.call_method0(interned::errors(py))?));
+    }
+    Ok(None)
+}
+
+/// None where an answer could not be written because it would repeat bytes of the client's that are no text.
+fn unless_bytes<'py>(py: Python<'py>, answer: PyResult<Written<'py>>) -> PyResult<Option<Written<'py>>> {
+    match answer {
+        Ok(written) => Ok(Some(written)),
+        Err(error) if error.is_instance_of::<PyUnicodeDecodeError>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What becomes of an exception that cannot be answered, because the client has left: it goes on if it is an error.
@@ -116,58 +164,32 @@ fn is_answered_by(
     Ok(by_class.get_item(class)?.is_some_and(|found| found.is(handler)))
 }
 
+/// An answer, written.
+struct Written<'c> {
+    status: u16,
+    headers: Bound<'c, PyList>,
+    body: Bound<'c, PyBytes>,
+}
+
+impl Written<'_> {
+    async fn send(self, connection: &Connection) -> PyResult<()> {
+        send::written(connection, self.status, &self.headers, &self.body).await
+    }
+}
+
+impl From<Written<'_>> for Outgoing {
+    fn from(Written { status, headers, body }: Written<'_>) -> Self {
+        Self::Written { status, headers: headers.unbind(), body: body.unbind() }
+    }
+}
+
 /// `{"detail": ...}`, with a status.
-fn detailed(py: Python<'_>, status: u16, detail: &Bound<'_, PyAny>) -> PyResult<Outgoing> {
+fn detailed<'py>(py: Python<'py>, status: u16, detail: &Bound<'py, PyAny>) -> PyResult<Written<'py>> {
     let content = PyDict::new(py);
     content.set_item(interned::detail(py), detail)?;
     let body = serialize::write_json(content.as_any())?;
     let headers = message::content_headers(py, body.as_bytes().len(), message::json_content_type(py)?)?;
-    Ok(Outgoing::Written { status, headers: headers.unbind(), body: body.unbind() })
-}
-
-async fn send_written(connection: &Connection, outgoing: Outgoing) -> PyResult<()> {
-    let py = connection.py();
-    match outgoing {
-        Outgoing::Written { status, headers, body } => {
-            send::written(connection, status, headers.bind(py), body.bind(py)).await
-        }
-        Outgoing::Response => Ok(()),
-    }
-}
-
-/// What `http_exception_handler` answers, without the detour through a `JSONResponse`.
-async fn answer_http_exception(connection: &Connection, exception: Bound<'_, PyAny>) -> PyResult<()> {
-    let py = connection.py();
-    let status = exception.getattr(interned::status_code(py))?.extract::<u16>()?;
-    let extra = exception.getattr(interned::headers(py))?;
-    if !extra.is_none() || !serialize::allows_body(status) {
-        // Headers of the user's may replace ours: the response class knows how.
-        let request = connection.request()?;
-        let waiting = imports::http_exception_handler(py)?.call1((request, exception))?;
-        drop(extra);
-        let response = wait(connection.channel(), waiting).await?;
-        return send::response(connection, response.into_bound(py)).await;
-    }
-    let outgoing = detailed(py, status, &exception.getattr(interned::detail(py))?)?;
-    drop(exception);
-    send_written(connection, outgoing).await
-}
-
-/// What `request_validation_exception_handler` answers to an exception.
-async fn answer_validation_error(connection: &Connection, exception: Bound<'_, PyAny>) -> PyResult<()> {
-    let py = connection.py();
-    let outgoing = match detailed(py, UNPROCESSABLE, &exception.call_method0(interned::errors(py))?) {
-        Ok(outgoing) => outgoing,
-        Err(error) if error.is_instance_of::<PyUnicodeDecodeError>(py) => {
-            // It repeats bytes of the client's that are no text.
-            let waiting = imports::validation_exception_handler(py)?.call1((connection.request()?, exception))?;
-            let response = wait(connection.channel(), waiting).await?;
-            return send::response(connection, response.into_bound(py)).await;
-        }
-        Err(error) => return Err(error),
-    };
-    drop(exception);
-    send_written(connection, outgoing).await
+    Ok(Written { status, headers, body })
 }
 
 /// The answer to a request that is not valid, by its errors in the vault; none where that takes an exception.
@@ -178,16 +200,11 @@ pub fn unprocessable(connection: &Connection) -> PyResult<Option<Outgoing>> {
         return Ok(None);
     }
     let errors = PyList::new(py, &connection.vault.borrow().errors)?;
-    match detailed(py, UNPROCESSABLE, errors.as_any()) {
-        Ok(outgoing) => {
-            // Tasks that dependencies added belong to an answer that will not be.
-            let tasks = connection.vault.borrow_mut().background.take();
-            drop(tasks);
-            Ok(Some(outgoing))
-        }
-        Err(error) if error.is_instance_of::<PyUnicodeDecodeError>(py) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let Some(written) = unless_bytes(py, detailed(py, UNPROCESSABLE, errors.as_any()))? else { return Ok(None) };
+    // Tasks that dependencies added belong to an answer that will not be.
+    let tasks = connection.vault.borrow_mut().background.take();
+    drop(tasks);
+    Ok(Some(written.into()))
 }
 
 /// Answers a path that nothing is found at: with the application's 404, plainly outside an application; a WebSocket is
@@ -206,12 +223,22 @@ pub async fn not_found(connection: &Connection) -> PyResult<()> {
     if connection.scope().contains(interned::app(py))? {
         let (class, handler) = (imports::http_exception(py)?, imports::http_exception_handler(py)?);
         if is_answered_by(connection, class, NOT_FOUND, handler)? {
-            return send_written(connection, detailed(py, NOT_FOUND, intern!(py, "Not Found").as_any())?).await;
+            return nothing_here(py, NOT_FOUND)?.send(connection).await;
         }
         return Err(PyErr::from_value(class.call1((NOT_FOUND,))?));
     }
     let response = imports::plain_text(py)?.call1((PyString::new(py, "Not Found"), NOT_FOUND))?;
     send::response(connection, response).await
+}
+
+/// What the framework answers to a path that nothing is found at. Only the list of headers is anew each time: middleware
+/// may change it.
+fn nothing_here(py: Python<'_>, status: u16) -> PyResult<Written<'_>> {
+    static BODY: PyOnceLock<Py<PyBytes>> = PyOnceLock::new();
+    let make = || detailed(py, status, intern!(py, "Not Found").as_any()).map(|written| written.body.unbind());
+    let body = BODY.get_or_try_init(py, make)?.bind(py).clone();
+    let headers = message::content_headers(py, body.as_bytes().len(), message::json_content_type(py)?)?;
+    Ok(Written { status, headers, body })
 }
 
 /// `(exception_handlers, status_handlers)` as the scope carries them.

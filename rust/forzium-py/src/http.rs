@@ -3,6 +3,8 @@
 //! `scope → route → extract → solve → call → serialize → send`. Routing is here; the stages from `extract` to
 //! `serialize` follow one another in `pipeline`; sending, clean-up and exception handlers are here again.
 
+use std::borrow::Cow;
+
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -212,9 +214,9 @@ fn redirect_target<'c>(
     method: &str,
 ) -> PyResult<Option<Bound<'c, PyDict>>> {
     let py = connection.py();
-    let other = match path[start..].ends_with('/') {
-        true => path.trim_end_matches('/').to_owned(),
-        false => format!("{path}/"),
+    let other: Cow<'_, str> = match path[start..].ends_with('/') {
+        true => path.trim_end_matches('/').into(),
+        false => [path, "/"].concat().into(),
     };
     if !table.may_know(other.get(start..).unwrap_or_default()) {
         return Ok(None);
@@ -260,7 +262,9 @@ async fn settle(connection: &Connection, served: PyResult<()>) -> PyResult<()> {
         Err(error) if connection.left.get() => Err(failure::unanswered(connection, error)?),
         Err(error) => failure::handle(connection, error).await,
     };
-    close_files(connection).await?;
+    if connection.vault.borrow().closing.is_some() {
+        apart(|| close_files(connection)).await?;
+    }
     handled
 }
 
