@@ -73,7 +73,7 @@ class BackgroundTasks(BackgroundTask):
             self.tasks.append(BackgroundTask(func, *args, **kwargs))
             return
         # The same without calling the class, which would take the arguments apart and put them together again.
-        task = _new(BackgroundTask)
+        task: Any = _new(BackgroundTask)
         task.func = func
         task.args = args
         task.kwargs = kwargs
@@ -91,8 +91,8 @@ class BackgroundTasks(BackgroundTask):
 
 _new = object.__new__
 
-# As written here, to see where somebody has put a function of their own: `_INIT` by what stands above, the others by the
-# core, which then makes the calls itself.
+# As written here, to see where somebody has put a function of their own: `_INIT` by what stands above, the others by
+# the core, which makes the calls itself where nobody has.
 _INIT = BackgroundTask.__init__
 _CALL_ONE = BackgroundTask.__call__
 _CALL_ALL = BackgroundTasks.__call__

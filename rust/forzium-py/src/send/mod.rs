@@ -198,14 +198,14 @@ fn row_of<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>
 /// Calls one background task: a coroutine function without the detour through `BackgroundTask.__call__`.
 fn called<'py>(task: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = task.py();
+    // Read of any task, as by telemetry in `BackgroundTasks.__call__`: what has none is no task.
+    let func = task.getattr(pyo3::intern!(py, "func"))?;
     if task.get_type().is(imports::background_task(py)?)
         && task.getattr(pyo3::intern!(py, "is_async"))?.is_truthy()?
         && let Ok(arguments) = task.getattr(pyo3::intern!(py, "args"))?.cast_into_exact::<PyTuple>()
         && let Ok(options) = task.getattr(pyo3::intern!(py, "kwargs"))?.cast_into_exact::<PyDict>()
     {
-        return task
-            .getattr(pyo3::intern!(py, "func"))?
-            .call(arguments, Some(&options).filter(|given| !given.is_empty()));
+        return func.call(arguments, Some(&options).filter(|given| !given.is_empty()));
     }
     task.call0()
 }
