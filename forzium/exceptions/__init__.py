@@ -59,7 +59,13 @@ class HTTPException(StarletteHTTPException):
     detail: Any
 
     def __init__(self, status_code: int, detail: Any = None, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status_code, detail, headers)
+        if detail is None or type(self) is not HTTPException:
+            super().__init__(status_code, detail, headers)
+            return
+        # What the base does, where nothing can stand between: finding and calling that costs as much as the rest.
+        self.status_code = status_code
+        self.detail = detail
+        self.headers = headers
 
 
 class WebSocketException(StarletteWebSocketException):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import anyio
 import pytest
 
-from conformance.harness import Framework, Request, describe, exchange, frameworks
+from conformance.harness import Framework, Request, compare, describe, exchange, frameworks
 
 KINDS = ("key", "special", "value", "http", "http unknown", "group", "base", "exit", "chained", "late")
 
@@ -235,3 +235,56 @@ def test_the_debug_page_names_the_error_and_the_users_line(way: str) -> None:
             assert "base" in page
             assert __file__ in page
             assert outcome.raised == ("ArithmeticError: base",)
+
+
+def test_exceptions_of_every_make_are_answered_alike() -> None:
+    """What the framework's own handlers answer is written without them, where nobody can tell."""
+
+    def build(fw: Framework) -> Any:
+        app = fw.FastAPI()
+        base = fw.starlette.exceptions.HTTPException
+
+        class Mixin(base):  # type: ignore[misc, valid-type]
+            def __init__(self, status_code: int, detail: Any = None, headers: Any = None) -> None:
+                super().__init__(status_code, f"mixed {detail}", headers)
+
+        class Own(fw.HTTPException):  # type: ignore[misc]
+            pass
+
+        class Both(fw.HTTPException, Mixin):  # type: ignore[misc]
+            pass
+
+        def changed() -> Any:
+            error = fw.HTTPException(418)
+            error.detail, error.extra = {"changed": [1, None]}, 1
+            return error
+
+        makes: list[Callable[[], Any]] = [
+            lambda: fw.HTTPException(418),
+            lambda: fw.HTTPException(418, None),
+            lambda: fw.HTTPException(599, detail=""),
+            lambda: fw.HTTPException(418, ["a", {"b": 1}]),
+            lambda: fw.HTTPException(418, "short", {"x-own": "1", "content-type": "text/own"}),
+            lambda: fw.HTTPException(418, "short", {}),
+            lambda: fw.HTTPException(204, "short"),
+            lambda: fw.HTTPException(304),
+            lambda: base(404),
+            lambda: base(418, "base", {"x-own": "1"}),
+            lambda: Own(418, "own"),
+            lambda: Both(418, "both"),
+            changed,
+        ]
+
+        @app.get("/{at}")
+        async def endpoint(at: int) -> None:
+            raise makes[at]()
+
+        @app.get("/{at}/seen")
+        async def seen(at: int) -> Any:
+            error = makes[at]()
+            return [type(error).__name__, str(error), repr(error), vars(error), repr(error.args)]
+
+        return app
+
+    outcomes = compare(build, *(Request(f"/{at}{part}") for at in range(13) for part in ("", "/seen")))
+    assert outcomes[0].status == 418

@@ -1,5 +1,6 @@
 """Exceptions of the user's: they keep their type, traceback, cause and context, and come out after a 500."""
 
+import copy
 import logging
 import sys
 import traceback
@@ -321,6 +322,46 @@ def test_nothing_is_being_handled_once_it_is_over() -> None:
         assert get(app).status == 200
         assert sys.exc_info()[1] is error
     assert sys.exc_info() == (None, None, None)
+
+
+def test_an_exception_object_that_is_raised_again_and_again_collects_no_frames() -> None:
+    app = FastAPI()
+    error = HTTPException(418)
+
+    @app.get("/")
+    async def endpoint() -> None:
+        try:
+            raise error
+        except HTTPException:
+            raise
+
+    for _ in range(3):
+        assert get(app).status == 418
+        assert error.__traceback__ is None
+
+
+@pytest.mark.parametrize("path", ["/", "/raised", "/nowhere", "/invalid"])
+def test_what_a_host_makes_of_messages_is_its_own(path: str) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def endpoint() -> int:
+        return 1
+
+    @app.get("/raised")
+    async def raised() -> None:
+        raise HTTPException(418)
+
+    @app.get("/invalid")
+    async def invalid(number: int) -> None: ...
+
+    first = get(app, path).sent
+    kept = copy.deepcopy(first)
+    for message in first:
+        if "headers" in message:
+            message["headers"].append((b"x-added", b"1"))
+        message.update(status=599, body=b"changed", added=1)
+    assert get(app, path).sent == kept
 
 
 # ---------------------------------------------------------------- after the response has started
