@@ -155,9 +155,10 @@ fn value<'py>(py: Python<'py>, bytes: &mut Bytes<'_>, depth: usize) -> PyResult<
             if kind & 1 == 0 { PyList::new(py, items)?.into_any() } else { PyTuple::new(py, items)?.into_any() }
         }
         12 => {
-            // The same list many times: a shape that is no tree.
+            // The same list many times: a shape that is no tree. Within each other only to a depth, or the text would never
+            // end.
             let item = value(py, bytes, depth + 1)?;
-            PyList::new(py, vec![item; count])?.into_any()
+            PyList::new(py, vec![item; if depth < 3 { count } else { 1 }])?.into_any()
         }
         _ => {
             let dict = PyDict::new(py);

@@ -13,6 +13,12 @@ const PIECES: &[&str] = &[
     "\\ude00", "é", "漢字", "😀", "\u{0}", "\u{7f}", "abcdefghijklmnopqrstuvwxyz", "\"\"", "[]", "{}", "]]", "}}", "\u{feff}",
 ];
 
+/// Keys that objects share; some longer than a block, the last too long to be remembered.
+const KEYS: &[&str] = &[
+    "\"id\"", "\"name\"", "\"a key of twenty-six bytes\"", "\"exactly 13 by\"", "\"exactly 14 byt\"",
+    "\"a key that is longer than the sixty-two bytes that are remembered of keys\"",
+];
+
 fn text(chance: &mut Chance) -> Vec<u8> {
     let mut text = Vec::new();
     // Half of the texts are well-formed to begin with.
@@ -67,10 +73,18 @@ fn well_formed(chance: &mut Chance, text: &mut Vec<u8>, depth: usize) {
         _ => {
             text.push(b'{');
             let count = chance.below(8);
+            // Half of the objects have the keys of others, in the same order, or nearly so.
+            let alike = chance.below(2) == 0;
             for index in 0..count {
                 space(chance, text);
-                string(chance, text);
-                space(chance, text);
+                if alike && chance.below(10) != 0 {
+                    text.extend_from_slice(KEYS[index % KEYS.len()].as_bytes());
+                } else {
+                    string(chance, text);
+                }
+                if !alike || chance.below(10) == 0 {
+                    space(chance, text);
+                }
                 text.push(b':');
                 well_formed(chance, text, depth + 1);
                 if index + 1 < count {
