@@ -12,12 +12,12 @@ import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 import anyio
-import anyio.to_thread
 
+from forzium._threads import call_in_thread
 from forzium._utils import create_collapsing_task_group
 from forzium.datastructures import Headers, MutableHeaders
 from forzium.responses import header_text
@@ -34,6 +34,10 @@ from forzium.responses.streaming import raising_client_disconnect, send_reports_
 if TYPE_CHECKING:
     from forzium.background import BackgroundTask
     from forzium.types import Receive, Scope, Send
+
+
+def _open_binary(path: str | os.PathLike[str]) -> BinaryIO:
+    return open(path, "rb")
 
 
 class FileResponse(Response):
@@ -140,7 +144,7 @@ class FileResponse(Response):
         if self.stat_result is not None:
             return self.stat_result
         try:
-            stat_result = await anyio.to_thread.run_sync(os.stat, self.path)
+            stat_result = await call_in_thread(os.stat, self.path)
         except FileNotFoundError:
             raise RuntimeError(f"File at path {self.path} does not exist.")
         self.set_stat_headers(stat_result)
@@ -168,15 +172,15 @@ class FileResponse(Response):
         return validator in (self.headers["last-modified"], self.headers["etag"])
 
     @asynccontextmanager
-    async def _open_file(self) -> AsyncIterator[anyio.AsyncFile[bytes]]:
+    async def _open_file(self) -> AsyncIterator[BinaryIO]:
         # Both trips to a thread are finished even when the transfer is cancelled meanwhile: no file is left open.
         with anyio.CancelScope(shield=True):
-            file = await anyio.open_file(self.path, mode="rb")
+            file: BinaryIO = await call_in_thread(_open_binary, self.path)
         try:
             yield file
         finally:
             with anyio.CancelScope(shield=True):
-                await file.aclose()
+                await call_in_thread(file.close)
 
     async def _send_whole(self, send: Send, size: int, header_only: bool, path_send: bool) -> None:
         declared = [value for name, value in self.raw_headers if name == b"content-length"]
@@ -198,7 +202,8 @@ class FileResponse(Response):
             remaining, more_body = size, True
             while more_body:
                 # Without an announced length (the user removed it) the file is read to its end.
-                chunk = await file.read(min(self.chunk_size, remaining) if declared else self.chunk_size)
+                wanted = min(self.chunk_size, remaining) if declared else self.chunk_size
+                chunk = await call_in_thread(file.read, wanted)
                 remaining -= len(chunk)
                 more_body = len(chunk) == self.chunk_size
                 if declared and not more_body and remaining > 0:
@@ -243,11 +248,11 @@ class FileResponse(Response):
             closing = f"--{boundary}--".encode("latin-1")
             await send({"type": "http.response.body", "body": closing, "more_body": False})
 
-    async def _read(self, file: anyio.AsyncFile[bytes], start: int, end: int) -> AsyncIterator[tuple[bytes, bool]]:
+    async def _read(self, file: BinaryIO, start: int, end: int) -> AsyncIterator[tuple[bytes, bool]]:
         """Give the bytes from start to end in chunks, and with each whether another follows."""
-        await file.seek(start)
+        await call_in_thread(file.seek, start)
         while start < end:
-            chunk = await file.read(min(self.chunk_size, end - start))
+            chunk = await call_in_thread(file.read, min(self.chunk_size, end - start))
             if not chunk:
                 raise self._became_shorter()
             start += len(chunk)

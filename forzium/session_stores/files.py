@@ -12,8 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import anyio.to_thread
-
+from forzium._threads import call_in_thread
 from forzium.session_stores.base import SessionStore
 
 __all__ = ["FileStore"]
@@ -43,20 +42,20 @@ class FileStore(SessionStore):
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def load(self, session_id: str) -> str | None:
-        return await anyio.to_thread.run_sync(self._load, session_id)
+        return await call_in_thread(self._load, session_id)
 
     async def save(self, session_id: str, text: str, seconds: float) -> None:
-        await anyio.to_thread.run_sync(self._save, session_id, text, seconds)
+        await call_in_thread(self._save, session_id, text, seconds)
 
     async def delete(self, session_id: str) -> None:
-        await anyio.to_thread.run_sync(self._delete, session_id)
+        await call_in_thread(self._delete, session_id)
 
     async def touch(self, session_id: str, seconds: float) -> None:
-        await anyio.to_thread.run_sync(self._touch, session_id, seconds)
+        await call_in_thread(self._touch, session_id, seconds)
 
     async def cleanup(self) -> int:
         """Remove the files whose time is over. Returns how many."""
-        return await anyio.to_thread.run_sync(self._cleanup)
+        return await call_in_thread(self._cleanup)
 
     def _path(self, session_id: str) -> Path:
         return self.directory / f"{hashlib.sha256(session_id.encode('utf-8')).hexdigest()}{_SUFFIX}"
