@@ -96,19 +96,39 @@ async def validate_in_thread(validate: Callable[..., Any], value: Any) -> Any:
 async def enter_sync_generator(generator: Generator[Any, None, None]) -> Any:
     """Run a generator up to its `yield`, in a worker thread.
 
+    Cancellation: by anyio, waits for the `yield`; by asyncio, is raised at once, and the generator is closed as soon as
+    it has come there. Nobody else would give back what it holds.
+
     Raises:
         RuntimeError: It does not yield.
     """
-    return await run_in_threadpool(_first, generator)
-
-
-def _first(generator: Generator[Any, None, None]) -> Any:
+    ends: list[str] = []
     try:
-        return next(generator)
+        return await run_in_threadpool(_first, generator, ends)
+    except GeneratorExit:  # nothing may be waited for; who drops the generator closes it
+        raise
+    except BaseException:
+        if _is_second(ends, "the wait's"):
+            await call_beyond_the_limit(generator.close)
+        raise
+
+
+def _first(generator: Generator[Any, None, None], ends: list[str]) -> Any:
+    try:
+        value = next(generator)
     except StopIteration:
         raise RuntimeError("generator didn't yield") from None
     except StopAsyncIteration as error:
         raise _in_generator(error) from error
+    if _is_second(ends, "the thread's"):
+        generator.close()
+    return value
+
+
+def _is_second(ends: list[str], own: str) -> bool:
+    """Whether the other end came before. Safe between threads: appending is one step."""
+    ends.append(own)
+    return ends[0] is not own
 
 
 def _in_generator(error: StopAsyncIteration) -> RuntimeError:
