@@ -52,6 +52,7 @@ __all__ = [
     "first_header",
     "form_kind",
     "in_thread",
+    "lane",
     "loads",
     "native",
     "parse_cookies",
@@ -554,6 +555,13 @@ def in_thread(func: Callable[..., Any], args: tuple[Any, ...], /, *, limited: bo
         func: What to call.
         args: Its arguments.
         limited: Whether it takes a token of anyio's default thread limiter. Default is True.
+    """
+
+def lane() -> tuple[int, int] | None:
+    """Tell by which lane the next call may be made without a token, and count it. None: the request holds nothing.
+
+    Returns:
+        What the request goes by, and how many calls it has made while it held something.
     """
 
 @final

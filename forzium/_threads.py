@@ -8,6 +8,9 @@ anyio's in every way that can be seen from inside of them: the caller's context 
 (`anyio.to_thread.current_default_thread_limiter()`), `anyio.from_thread`. Under other event loops anyio's own threads
 do the work.
 
+Calls of a request that holds something, and clean-up, need no token where there is none
+(`docs/concepts/threads.md`).
+
 A call keeps its token of the limiter for as long as its thread works. anyio's own cancellation waits until a thread is
 done; `asyncio.Task.cancel` does not: it ends the wait at once, while the thread works on. Enough cancelled requests
 would make any number of threads.
@@ -18,16 +21,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from forzium._forzium import Crew, in_thread
+from forzium._forzium import Crew, in_thread, lane
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,6 +44,8 @@ T = TypeVar("T")
 async def call_in_thread(func: Callable[..., T], *args: Any) -> T:
     """Call a function in a worker thread, with the caller's context variables, under anyio's default limiter.
 
+    Where the request that this is called by holds something, its lane will do as well as a token.
+
     Args:
         func: What to call.
         *args: Its arguments.
@@ -48,10 +54,13 @@ async def call_in_thread(func: Callable[..., T], *args: Any) -> T:
     whose thread has not begun is not made. In each case its token of the limiter is given back when the thread is free.
     """
     call = in_thread(func, args)
-    if call is None:
+    if call is not None:
+        result: T = await call
+        return result
+    if (own := lane()) is None:
         return await anyio.to_thread.run_sync(func, *args)
-    result: T = await call
-    return result
+    async with _token_or_lane(own):
+        return await anyio.to_thread.run_sync(func, *args, limiter=anyio.CapacityLimiter(1))
 
 
 async def call_beyond_the_limit(func: Callable[..., T], *args: Any) -> T:
@@ -67,6 +76,43 @@ async def call_beyond_the_limit(func: Callable[..., T], *args: Any) -> T:
         raise AssertionError("a shield swallows nothing")
     result: T = await call
     return result
+
+
+_Lanes = WeakValueDictionary[tuple[int, int], anyio.CapacityLimiter]
+_lanes: anyio.lowlevel.RunVar[_Lanes | None] = anyio.lowlevel.RunVar("forzium_lanes")
+
+
+@asynccontextmanager
+async def _token_or_lane(lane: tuple[int, int]) -> AsyncIterator[None]:
+    """Hold what is to be had first: a token of anyio's default limiter, or the lane, which is for one at a time."""
+    lanes = _lanes.get(None)
+    if lanes is None:
+        lanes = _Lanes()
+        _lanes.set(lanes)
+    default, own = anyio.to_thread.current_default_thread_limiter(), lanes.setdefault(lane, anyio.CapacityLimiter(1))
+    token = object()
+    held: list[anyio.CapacityLimiter] = []
+
+    async def take(limiter: anyio.CapacityLimiter) -> None:
+        await limiter.acquire_on_behalf_of(token)
+        held.append(limiter)
+        both.cancel_scope.cancel()
+
+    try:
+        try:
+            default.acquire_on_behalf_of_nowait(token)
+            held.append(default)
+        except anyio.WouldBlock:
+            async with anyio.create_task_group() as both:
+                both.start_soon(take, default)
+                both.start_soon(take, own)
+            for surplus in held[1:]:
+                surplus.release_on_behalf_of(token)
+            del held[1:]
+        yield
+    finally:
+        for limiter in held:
+            limiter.release_on_behalf_of(token)
 
 
 class _Anyio:

@@ -343,10 +343,10 @@ fn response_of(connection: &Connection, outgoing: Outgoing) -> PyResult<Py<PyAny
 /// Gives what is to be cleaned up to the exit stacks in the scope.
 fn hand_over_exits(connection: &Connection) -> PyResult<()> {
     let py = connection.py();
-    let (function, request, closing, shield) = {
+    let (function, request, closing, shield, hold) = {
         let mut vault = connection.vault.borrow_mut();
         let exits = (std::mem::take(&mut vault.function_exits), std::mem::take(&mut vault.request_exits));
-        (exits.0, exits.1, vault.closing.take(), std::mem::take(&mut vault.shield))
+        (exits.0, exits.1, vault.closing.take(), std::mem::take(&mut vault.shield), vault.hold.take())
     };
     if function.is_empty() && request.is_empty() && closing.is_none() {
         return Ok(());
@@ -358,12 +358,16 @@ fn hand_over_exits(connection: &Connection) -> PyResult<()> {
             connection.send().clone(),
             connection.websocket,
         );
-        if let Some(scope) = shield.scope() {
-            own.vault.borrow_mut().shield = Shield::Scope(scope.clone_ref(py));
-        }
-        match lifetime {
-            Lifetime::Function => own.vault.borrow_mut().function_exits = exits,
-            Lifetime::Request => own.vault.borrow_mut().request_exits = exits,
+        {
+            let mut vault = own.vault.borrow_mut();
+            if let Some(scope) = shield.scope() {
+                vault.shield = Shield::Scope(scope.clone_ref(py));
+            }
+            vault.hold = hold.as_ref().map(|hold| hold.clone_ref(py));
+            match lifetime {
+                Lifetime::Function => vault.function_exits = exits,
+                Lifetime::Request => vault.request_exits = exits,
+            }
         }
         Bound::new(py, Exits { connection: Shared(Rc::new(own)), lifetime })
     };

@@ -10,7 +10,7 @@ use crate::connection::{Connection, Exit, Kept, Lifetime};
 use crate::disconnect;
 use crate::keywords::invoke;
 use crate::plan::{Calling, Input, Node};
-use crate::threads::{self, Job, Work};
+use crate::threads::{self, Claim, Hold, Job, Work};
 use crate::{imports, interned};
 
 /// Calls a dependency or an endpoint and gives its value.
@@ -62,7 +62,7 @@ async fn entered<'c>(connection: &'c Connection, node: &'c Node, generator: Boun
             let generator = connection.keep(generator);
             match wait(connection.channel(), waiting).await {
                 Ok(value) => {
-                    keep(connection, node.lifetime, Exit::AsyncGenerator(generator.get().unbind()));
+                    keep(connection, node.lifetime, Exit::AsyncGenerator(generator.get().unbind()))?;
                     Ok(value)
                 }
                 Err(stop) if stop.is_instance_of::<PyStopAsyncIteration>(py) => {
@@ -75,7 +75,7 @@ async fn entered<'c>(connection: &'c Connection, node: &'c Node, generator: Boun
             let waiting = imports::enter_sync_generator(py)?.call1((&generator,))?;
             let generator = connection.keep(generator);
             let value = disconnect::in_thread(connection, wait(connection.channel(), waiting)).await?;
-            keep(connection, node.lifetime, Exit::Generator(generator.get().unbind()));
+            keep(connection, node.lifetime, Exit::Generator(generator.get().unbind()))?;
             Ok(value)
         }
     }
@@ -181,7 +181,9 @@ async fn in_thread_of_anyio(connection: &Connection, steps: Vec<threads::Step>) 
 fn job(connection: &Connection, steps: Vec<threads::Step>) -> PyResult<Result<Kept<'_>, Vec<threads::Step>>> {
     let py = connection.py();
     let Some(crew) = threads::crew_of_this_loop(py)? else { return Ok(Err(steps)) };
-    let job = Bound::new(py, Job::new(&crew, Work::Steps(steps), true)?)?;
+    let lane = connection.vault.borrow().hold.as_ref().and_then(|hold| hold.get().lane());
+    let claim = lane.map_or(Claim::Ordinary, Claim::Holding);
+    let job = Bound::new(py, Job::new(&crew, Work::Steps(steps), claim)?)?;
     Ok(Ok(connection.keep(job.into_any())))
 }
 
@@ -202,7 +204,7 @@ async fn limited<'c>(
     drop(kept);
     let held_while_used = matches!(node.calling, Calling::Generator | Calling::AsyncGenerator);
     if held_while_used {
-        keep(connection, node.lifetime, Exit::Release(semaphore.get().unbind()));
+        keep(connection, node.lifetime, Exit::Release(semaphore.get().unbind()))?;
         return unlimited(connection, node, arguments).await;
     }
     let result = unlimited(connection, node, arguments).await;
@@ -210,10 +212,20 @@ async fn limited<'c>(
     result
 }
 
-fn keep(connection: &Connection, lifetime: Lifetime, exit: Exit) {
+/// Sees that something is undone when its time has come.
+fn keep(connection: &Connection, lifetime: Lifetime, exit: Exit) -> PyResult<()> {
+    let py = connection.py();
+    if exit.holds() {
+        let goes_on = connection.vault.borrow().hold.as_ref().map(|hold| hold.get().enter()).is_some();
+        if !goes_on {
+            let hold = Hold::begin(py, connection.plan.object(py)?.as_ptr() as usize)?;
+            connection.vault.borrow_mut().hold = Some(hold);
+        }
+    }
     let mut vault = connection.vault.borrow_mut();
     match lifetime {
         Lifetime::Function => vault.function_exits.push(exit),
         Lifetime::Request => vault.request_exits.push(exit),
     }
+    Ok(())
 }

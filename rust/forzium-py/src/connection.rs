@@ -19,6 +19,7 @@ use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::awaitable::{Channel, Held, attached};
+use crate::threads::Hold;
 use crate::{imports, interned};
 
 /// What is to be undone when a dependency's lifetime ends.
@@ -36,6 +37,11 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Whether it is a dependency that stands at its `yield`.
+    pub fn holds(&self) -> bool {
+        matches!(self, Self::AsyncGenerator(_) | Self::Generator(_))
+    }
+
     pub fn object(&self) -> &Py<PyAny> {
         match self {
             Self::AsyncGenerator(object)
@@ -98,6 +104,8 @@ pub struct Vault {
     pub function_exits: Vec<Exit>,
     pub request_exits: Vec<Exit>,
     pub shield: Shield,
+    /// What is held by the dependencies among the exits.
+    pub hold: Option<Py<Hold>>,
     /// What is being sent: status, headers, body.
     pub outgoing: Option<Py<PyAny>>,
     /// Closed when the request has ended, whatever happened: uploaded files.
@@ -124,6 +132,7 @@ impl Vault {
             function_exits,
             request_exits,
             shield: Shield::Undecided | Shield::Needless,
+            hold: None,
             outgoing: None,
             closing: None,
             kept,
@@ -658,6 +667,7 @@ impl Held for Connection {
                 visit.call(held)?;
             }
             visit.call(vault.shield.scope())?;
+            visit.call(&vault.hold)?;
             for exit in vault.function_exits.iter().chain(&vault.request_exits) {
                 visit.call(exit.object())?;
             }

@@ -106,7 +106,12 @@ pub async fn unwind(connection: &Connection, lifetime: Lifetime, failure: Option
             }
         };
         let Some(exit) = exit else { break };
-        match leave(connection, exit, failure.as_ref()).await {
+        let holds = exit.holds();
+        let left = leave(connection, exit, failure.as_ref()).await;
+        if holds && let Some(hold) = &connection.vault.borrow().hold {
+            hold.get().leave();
+        }
+        match left {
             Ok(true) => failure = None,
             Ok(false) => {}
             Err(error) => failure = Some(connection.keep_error(error)),

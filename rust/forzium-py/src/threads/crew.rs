@@ -1,6 +1,5 @@
 //! The threads of one event loop, the calls that wait for them, and the tokens they work by.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
@@ -13,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyWeakrefReference};
 
 use super::job::Job;
+use super::line::{Claim, Line};
 use crate::imports;
 
 /// The place of a thread: how to wake it.
@@ -29,15 +29,12 @@ pub struct Seat {
 pub struct State {
     /// None once the crew has been dismissed and its last thread has left.
     pub event_loop: Option<Py<PyAny>>,
-    /// Calls that need a token.
-    pub queue: VecDeque<Py<Job>>,
-    /// Calls that need none: clean-up, for which those that hold tokens may be waiting.
-    pub free: VecDeque<Py<Job>>,
+    pub line: Line<Py<Job>>,
     /// Calls made and not reported.
     pub done: Vec<Py<Job>>,
     /// When the first of these was begun.
     pub first_done: Option<Instant>,
-    /// How many threads are making a call that needs a token.
+    /// How many threads are making a call by a token.
     pub running: usize,
     /// The tokens of the limiter that the crew holds; never fewer than `running`.
     pub tokens: Vec<Py<PyAny>>,
@@ -64,9 +61,14 @@ impl State {
         (self.tokens.len() - self.given_up.min(self.tokens.len())).saturating_sub(self.running)
     }
 
+    /// Whether there are no more tokens to be had, and none is left for a call to begin with.
+    pub fn is_full(&self) -> bool {
+        self.awaited > 0 && self.spare() == 0
+    }
+
     /// Whether there is a call that may be made now.
     pub fn has_work(&self) -> bool {
-        !self.free.is_empty() || (!self.queue.is_empty() && self.spare() > 0)
+        self.line.has_next(self.spare(), self.is_full())
     }
 
     /// How many more tokens would be of use: as many again as calls are running, at least two.
@@ -74,7 +76,7 @@ impl State {
     /// Calls that are short are all made by the first thread, before others come to anything; those that block let the
     /// number of tokens double until it is enough.
     fn wanted(&self) -> usize {
-        self.queue.len().min(self.running.max(2)).saturating_sub(self.spare())
+        self.line.needing_tokens().min(self.running.max(2)).saturating_sub(self.spare())
     }
 }
 
@@ -132,12 +134,9 @@ impl Crew {
     ///
     /// Errors: `RuntimeError` where no thread can be started.
     pub fn submit(slf: &Bound<'_, Self>, job: Bound<'_, Job>) -> PyResult<()> {
-        let limited = job.get().limited;
-        {
-            let mut state = slf.get().state();
-            if limited { &mut state.queue } else { &mut state.free }.push_back(job.unbind());
-        }
-        if limited {
+        let claim = job.get().claim;
+        slf.get().state().line.push(claim, job.unbind());
+        if claim != Claim::CleanUp {
             Self::take_tokens(slf)?;
         }
         Self::wake(slf)
@@ -165,7 +164,7 @@ impl Crew {
         loop {
             {
                 let mut state = crew.state();
-                let places = if state.contended { state.queue.len() } else { 1 };
+                let places = if state.contended { state.line.needing_tokens() } else { 1 };
                 if state.wanted() == 0 || state.awaited >= places {
                     return Ok(());
                 }
@@ -212,7 +211,7 @@ impl Crew {
         let limiter = crew.limiter.bind(py);
         let (released, holds) = {
             let mut state = crew.state();
-            let surplus = state.tokens.len().saturating_sub(state.running + state.queue.len());
+            let surplus = state.tokens.len().saturating_sub(state.running + state.line.needing_tokens());
             let most = state.tokens.len() - state.running;
             let count = surplus.max(state.given_up).min(most);
             state.given_up = state.given_up.saturating_sub(count);
@@ -263,7 +262,7 @@ impl Crew {
         if !state.dismissed || state.threads > 0 {
             return;
         }
-        if !(state.queue.is_empty() && state.free.is_empty() && state.done.is_empty()) {
+        if !(state.line.is_empty() && state.done.is_empty()) {
             return;
         }
         let event_loop = state.event_loop.take();
@@ -306,8 +305,7 @@ impl Crew {
         let (idle, abandoned) = {
             let mut state = self.state();
             state.dismissed = true;
-            let (abandoned, queue) = state.queue.drain(..).partition::<VecDeque<_>, _>(|job| job.get().is_abandoned());
-            state.queue = queue;
+            let abandoned = state.line.take_unneeded(|job| job.get().is_abandoned());
             (std::mem::take(&mut state.idle), abandoned)
         };
         drop(abandoned);
@@ -381,6 +379,6 @@ impl Crew {
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         visit.call(&state.event_loop)?;
         state.tokens.iter().try_for_each(|token| visit.call(token))?;
-        state.queue.iter().chain(&state.free).chain(&state.done).try_for_each(|job| visit.call(job))
+        state.line.iter().chain(&state.done).try_for_each(|job| visit.call(job))
     }
 }

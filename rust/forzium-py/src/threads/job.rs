@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::crew::Crew;
+use super::line::Claim;
 use super::waiter::Waiter;
 use crate::awaitable::{Entered, copy, copy_current, panicked};
 use crate::keywords::invoke;
@@ -110,8 +111,7 @@ enum Outcome {
 /// One call on its way through a crew.
 #[pyclass(module = "forzium._forzium", frozen)]
 pub struct Job {
-    /// Whether it needs a token of the limiter.
-    pub limited: bool,
+    pub claim: Claim,
     /// Nobody waits for it any more: if it has not begun it need not.
     abandoned: AtomicBool,
     crew: Py<Crew>,
@@ -133,11 +133,11 @@ struct State {
 
 impl Job {
     /// A call to be made in a copy of the current context.
-    pub fn new(crew: &Bound<'_, Crew>, work: Work, limited: bool) -> PyResult<Self> {
+    pub fn new(crew: &Bound<'_, Crew>, work: Work, claim: Claim) -> PyResult<Self> {
         let py = crew.py();
         let context = copy_current(py)?.unbind();
         let state = State { work: Some(work), context: Some(context), ..State::default() };
-        Ok(Self { limited, abandoned: AtomicBool::new(false), crew: crew.clone().unbind(), state: Mutex::new(state) })
+        Ok(Self { claim, abandoned: AtomicBool::new(false), crew: crew.clone().unbind(), state: Mutex::new(state) })
     }
 
     /// The state. Nothing of Python runs while it is locked, and it is locked only while attached to the interpreter.
@@ -171,7 +171,7 @@ impl Job {
 
     /// Gives up a call that has not begun. Clean-up is done all the same.
     pub fn give_up(&self) {
-        if !self.limited {
+        if self.claim == Claim::CleanUp {
             return;
         }
         let unmade = {

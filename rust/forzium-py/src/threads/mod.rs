@@ -6,19 +6,24 @@
 //! each, and calls that block run side by side, as many as the limit allows.
 //!
 //! The limit is anyio's default thread limiter, shared with everybody who uses it: the crew holds a token of it for each
-//! call that runs, and perhaps for a few that are about to; it never runs more calls than it holds tokens.
+//! call that runs, and perhaps for a few that are about to; it never runs more calls than it holds tokens, but for those
+//! that must not wait for one: clean-up, and what `hold` says.
 //!
 //! Seen from inside, the threads are anyio's: the caller's context variables, `anyio.from_thread`.
 //!
 //! Not here: other event loops, whose threads are anyio's own (`forzium/_threads.py`); what runs in a thread (the stages).
 
 mod crew;
+mod hold;
 mod job;
+mod line;
 mod wait;
 mod waiter;
 mod worker;
 
 pub use crew::Crew;
+pub use hold::{Hold, lane};
 pub use job::{Job, Step, Work};
+pub use line::Claim;
 pub use wait::{crew_of_this_loop, in_thread, outcome};
 pub use waiter::Waiter;

@@ -10,7 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::crew::Crew;
+use super::hold::lane;
 use super::job::{Job, Work};
+use super::line::Claim;
 use super::waiter::Waiter;
 use crate::awaitable::{Awaitable, Channel, Held, apart, attached, pass_up, wait};
 use crate::imports;
@@ -71,12 +73,12 @@ async fn shielded<'c>(
     job: impl Fn() -> PyResult<Bound<'c, Job>>,
 ) -> PyResult<Vec<Py<PyAny>>> {
     let py = attached(channel);
-    let limited = {
+    let claim = {
         let job = job()?;
         job.get().set_scope(scope.unbind());
-        job.get().limited
+        job.get().claim
     };
-    if limited {
+    if claim != Claim::CleanUp {
         wait(channel, imports::checkpoint_if_cancelled(py)?.call0()?).await?;
     } else {
         enter_shield(&job()?)?;
@@ -181,7 +183,11 @@ impl Held for Errand {
 #[pyo3(signature = (func, args, /, *, limited=true))]
 pub fn in_thread(py: Python<'_>, func: Py<PyAny>, args: Py<PyTuple>, limited: bool) -> PyResult<Option<Awaitable>> {
     let Some(crew) = crew_of_this_loop(py)? else { return Ok(None) };
-    let job = Bound::new(py, Job::new(&crew, Work::Function { func, args }, limited)?)?;
+    let claim = match limited {
+        true => lane(py)?.map_or(Claim::Ordinary, Claim::Holding),
+        false => Claim::CleanUp,
+    };
+    let job = Bound::new(py, Job::new(&crew, Work::Function { func, args }, claim)?)?;
     let errand = Rc::new(Errand { channel: Channel::default(), job: RefCell::new(Some(job.unbind())) });
     let machine = Rc::clone(&errand);
     Ok(Some(Awaitable::new(

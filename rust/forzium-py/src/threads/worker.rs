@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 use super::crew::{Crew, Seat, State};
 use super::job::Job;
+use super::line::Pass;
 
 /// How long a thread waits for work before it ends: as long as anyio's.
 const IDLE: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ const BATCH: Duration = Duration::from_micros(100);
 
 /// What a thread does next.
 enum Next {
-    Make(Py<Job>, Then),
+    Make(Py<Job>, Pass, Then),
     Report,
     Sleep,
     Leave,
@@ -42,7 +43,7 @@ pub fn work(slf: &Bound<'_, Crew>) {
     loop {
         let next = next(&mut crew.state(), &seat);
         match next {
-            Next::Make(job, then) => {
+            Next::Make(job, pass, then) => {
                 if let Some(seat) = then.wake {
                     seat.thread.unpark();
                 }
@@ -54,7 +55,7 @@ pub fn work(slf: &Bound<'_, Crew>) {
                 }
                 let began = Instant::now();
                 job.get().make(py, threadlocals, library);
-                if finish(crew, py, job, began) {
+                if finish(crew, py, job, pass, began) {
                     Crew::call_soon(slf, intern!(py, "report"));
                 }
             }
@@ -91,11 +92,8 @@ pub fn work(slf: &Bound<'_, Crew>) {
 
 /// Chooses, for a thread that is searching.
 fn next(state: &mut State, seat: &Arc<Seat>) -> Next {
-    let job = match state.free.pop_front() {
-        None if state.spare() > 0 => state.queue.pop_front().inspect(|_| state.running += 1),
-        free => free,
-    };
-    let Some(job) = job else {
+    let (spare, full) = (state.spare(), state.is_full());
+    let Some((pass, job)) = state.line.next(spare, full) else {
         if !state.done.is_empty() && !state.report_scheduled {
             state.report_scheduled = true;
             return Next::Report;
@@ -108,6 +106,9 @@ fn next(state: &mut State, seat: &Arc<Seat>) -> Next {
         state.idle.push(Arc::clone(seat));
         return Next::Sleep;
     };
+    if pass == Pass::Token {
+        state.running += 1;
+    }
     state.searching -= 1;
     let mut then = Then { wake: None, grow: false, report: false };
     if state.searching == 0 {
@@ -121,7 +122,7 @@ fn next(state: &mut State, seat: &Arc<Seat>) -> Next {
                 state.searching += 1;
             }
             None => {
-                let waiting = state.has_work() || (!state.queue.is_empty() && state.awaited == 0);
+                let waiting = state.has_work() || (state.line.needing_tokens() > 0 && state.awaited == 0);
                 then.grow = waiting && !state.growth_scheduled;
                 state.growth_scheduled |= then.grow;
                 then.report = !state.done.is_empty() && !state.report_scheduled;
@@ -129,14 +130,13 @@ fn next(state: &mut State, seat: &Arc<Seat>) -> Next {
             }
         }
     }
-    Next::Make(job, then)
+    Next::Make(job, pass, then)
 }
 
 /// Puts a call that was made where it is reported from. Whether the event loop has to be told now.
-fn finish(crew: &Crew, py: Python<'_>, job: Py<Job>, began: Instant) -> bool {
-    let limited = job.get().limited;
+fn finish(crew: &Crew, py: Python<'_>, job: Py<Job>, pass: Pass, began: Instant) -> bool {
     // Somebody may have lowered the limit meanwhile; not while short calls follow one another in one thread.
-    let may_be_too_many = limited && (crew.state().running > 1 || began.elapsed() >= BATCH);
+    let may_be_too_many = pass == Pass::Token && (crew.state().running > 1 || began.elapsed() >= BATCH);
     let too_many = may_be_too_many
         && crew
             .limiter
@@ -146,11 +146,15 @@ fn finish(crew: &Crew, py: Python<'_>, job: Py<Job>, began: Instant) -> bool {
             .unwrap_or(false);
     let mut state = crew.state();
     state.searching += 1;
-    if limited {
-        state.running -= 1;
-        if too_many || state.contended {
-            state.given_up += 1;
+    match pass {
+        Pass::Token => {
+            state.running -= 1;
+            if too_many || state.contended {
+                state.given_up += 1;
+            }
         }
+        Pass::Lane(lane) => state.line.leave(lane),
+        Pass::Nothing => {}
     }
     let first = *state.first_done.get_or_insert(began);
     state.done.push(job);
