@@ -205,9 +205,15 @@ async fn limited<'c>(
     let held_while_used = matches!(node.calling, Calling::Generator | Calling::AsyncGenerator);
     if held_while_used {
         keep(connection, node.lifetime, Exit::Release(semaphore.get().unbind()))?;
-        return unlimited(connection, node, arguments).await;
     }
     let result = unlimited(connection, node, arguments).await;
+    if held_while_used {
+        if result.is_ok() {
+            return result;
+        }
+        // What could not be entered has not to be left.
+        take_back(connection, node.lifetime);
+    }
     semaphore.get().call_method0(pyo3::intern!(py, "release"))?;
     result
 }
@@ -228,4 +234,15 @@ fn keep(connection: &Connection, lifetime: Lifetime, exit: Exit) -> PyResult<()>
         Lifetime::Request => vault.request_exits.push(exit),
     }
     Ok(())
+}
+
+/// Forgets what was kept last: it is undone already.
+fn take_back(connection: &Connection, lifetime: Lifetime) {
+    let mut vault = connection.vault.borrow_mut();
+    let forgotten = match lifetime {
+        Lifetime::Function => vault.function_exits.pop(),
+        Lifetime::Request => vault.request_exits.pop(),
+    };
+    drop(vault);
+    drop(forgotten);
 }
