@@ -182,14 +182,19 @@ def neutral(text: str) -> str:
     return re.sub(r"\b(fastapi|starlette|forzium)(\.\w+)*\b", "framework", text)
 
 
-def describe(error: BaseException) -> list[str]:
-    """An exception as lines: its class, its text, its cause, and a group's members."""
+def describe(error: BaseException, *around: BaseException) -> list[str]:
+    """An exception as lines: its class, its text, its cause, and a group's members.
+
+    Starlette's middleware may make a cause of what the exception is a member of itself.
+    """
+    if error in around:
+        return ["as above"]
     lines = [neutral(f"{type(error).__name__}: {error}").encode("ascii", "backslashreplace").decode()]
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
-            lines += ["  " + line for line in describe(member)]
+            lines += ["  " + line for line in describe(member, error, *around)]
     if error.__cause__ is not None:
-        lines += ["from " + line for line in describe(error.__cause__)]
+        lines += ["from " + line for line in describe(error.__cause__, error, *around)]
     return lines
 
 
