@@ -147,16 +147,27 @@ async fn leave_async(connection: &Connection, generator: Py<PyAny>, failure: Opt
     set_shield(connection, true)?;
     let outcome = wait(connection.channel(), waiting).await;
     set_shield(connection, false)?;
-    match (outcome, failure) {
-        (Ok(swallowed), Some(_)) => swallowed.is_truthy(py),
+    let swallowed = match (outcome, failure) {
+        (Ok(swallowed), Some(_)) => swallowed.is_truthy(py)?,
         (Ok(_), None) => {
             let closing = generator.get().call_method0(pyo3::intern!(py, "aclose"))?;
             apart(|| wait(connection.channel(), closing)).await?;
-            Err(PyRuntimeError::new_err("generator didn't stop"))
+            return Err(PyRuntimeError::new_err("generator didn't stop"));
         }
-        (Err(stop), None) if stop.is_instance_of::<PyStopAsyncIteration>(py) => Ok(false),
-        (Err(error), _) => Err(error),
+        (Err(stop), None) if stop.is_instance_of::<PyStopAsyncIteration>(py) => false,
+        (Err(error), _) => return Err(error),
+    };
+    // The cancellation that it was shielded from takes effect, unless another exception is on its way.
+    let shielded = connection.vault.borrow().shield.scope().is_some();
+    if shielded && (swallowed || failure.is_none()) {
+        apart(|| wait_if_cancelled(connection)).await?;
     }
+    Ok(swallowed)
+}
+
+async fn wait_if_cancelled(connection: &Connection) -> PyResult<()> {
+    let checkpoint = imports::checkpoint_if_cancelled(connection.py())?.call0()?;
+    wait(connection.channel(), checkpoint).await.map(drop)
 }
 
 fn set_shield(connection: &Connection, shield: bool) -> PyResult<()> {
