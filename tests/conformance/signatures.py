@@ -297,9 +297,11 @@ def both(work: Callable[[Framework], Any]) -> tuple[Any, Any]:
     """Do the same with both; their errors must be of one class, and ours begin with FastAPI's words.
 
     Returns:
-        FastAPI's result and ours; None and None if both raise.
+        FastAPI's result and ours; None and None if both raise, or ours does where FastAPI's operation could not be called.
     """
     (oracle, expected, words), (ours, found, text) = (attempt(lambda fw=fw: work(fw)) for fw in frameworks())
+    if not expected and text.startswith("A form and a JSON body cannot be combined"):
+        return None, None  # docs/compatibility.md
     assert found == expected, (found, expected, text or words)
     assert plain(text).strip("'\"").startswith(plain(words).strip("'\"")), (text, words)
     return oracle, ours

@@ -13,7 +13,16 @@ import starlette
 from forzium import _reexports
 
 # Modules that FastAPI and Starlette keep to themselves; the names libraries take from them are their own.
-PRIVATE = ("._body_limit", "._compat", "._exception_handler", "._form_limits", "._utils", "telemetry._", "__main__", ".cli")
+PRIVATE = (
+    "._body_limit",
+    "._compat",
+    "._exception_handler",
+    "._form_limits",
+    "._utils",
+    "telemetry._",
+    "__main__",
+    ".cli",
+)
 # What nobody takes from there: a mark of the parser, names of type parameters and of shapes, pieces of a page of
 # HTML, optional packages, what stands under another name.
 LEFT_OUT = {

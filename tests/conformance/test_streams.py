@@ -1,6 +1,7 @@
 """Endpoints that yield: raw chunks, JSON lines and server-sent events as from FastAPI."""
 
-import sys
+import importlib
+import re
 from collections.abc import AsyncIterable, Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from conformance.harness import Framework, Request, compare, frameworks
+from conformance.harness import Framework, Request, compare, exchange, frameworks
 
 
 class Item(BaseModel):
@@ -156,7 +157,7 @@ def test_an_error_in_the_middle_comes_out_as_from_fastapi(way: str, moment: int)
 
 def test_silence_is_filled_with_comments_as_by_fastapi(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(fw: Framework) -> Any:
-        monkeypatch.setattr(sys.modules[f"{fw.name}.routing"], "_PING_INTERVAL", 0.05)
+        monkeypatch.setattr(importlib.import_module(f"{fw.name}.routing"), "_PING_INTERVAL", 0.05)
         app = fw.FastAPI()
 
         @app.get("/", response_class=fw.responses.EventSourceResponse)
@@ -167,8 +168,10 @@ def test_silence_is_filled_with_comments_as_by_fastapi(monkeypatch: pytest.Monke
 
         return app
 
-    outcomes = compare(build, Request("/"), openapi=False)
-    assert all(outcome.body == b"data: 1\n\n: ping\n\n: ping\n\ndata: 2\n\n" for outcome in outcomes)
+    for fw in frameworks():
+        outcome = exchange(build(fw), Request("/"))
+        # How many there are, two or more, is the machine's business.
+        assert re.fullmatch(rb"data: 1\n\n(: ping\n\n)+data: 2\n\n", outcome.body), fw.name
 
 
 line = st.text("ab\r\n\v\u2028 :", max_size=5)
