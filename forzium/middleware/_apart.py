@@ -46,6 +46,7 @@ class Apart:
         self._tx, self._rx = anyio.create_memory_object_stream["Message"]()
         self._out = anyio.Event()
         self._before: list[Message] = []
+        self._is_broken_off = False
 
     # What the rest of the chain does.
 
@@ -62,6 +63,10 @@ class Apart:
     def run_ended(self) -> None:
         """Note that nothing more will be sent."""
         self._tx.close()
+
+    def break_off(self) -> None:
+        """Note that the run was cancelled, and `dispatch` is about to be: what was sent is not all of the body."""
+        self._is_broken_off = True
 
     # What `dispatch` does.
 
@@ -93,6 +98,8 @@ class Apart:
         try:
             return await self._rx.receive()
         except anyio.EndOfStream:
+            if self._is_broken_off:
+                await anyio.sleep_forever()  # to be cancelled, and not to go on as if this were the end
             return None
 
     def finish(self) -> None:

@@ -301,6 +301,9 @@ async fn join_dispatch(connection: &Connection, turn: &Bound<'_, CallNext>, comp
             let cancelled = error.borrow_mut().take();
             drop(cancelled);
         } else if error.borrow().as_ref().is_some_and(|error| !is_plain(error.bind(py))) {
+            if let Some(apart) = run.get().apart(py) {
+                apart.call_method0(pyo3::intern!(py, "break_off"))?;
+            }
             companion.get().call_method0(interned::cancel(py))?;
         }
     }
