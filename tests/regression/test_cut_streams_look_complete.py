@@ -1,4 +1,4 @@
-"""A stream behind an http middleware, cut by the cancellation of its task, ended with an empty chunk as if it were whole."""
+"""A stream behind an http middleware whose task was cancelled ended with an empty chunk, as if it were whole."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -470,20 +470,20 @@ unsafe fn same(key: *mut ffi::PyObject, text: &Py<PyString>) -> bool {
 }
 
 /// # Safety
-/// Both are alive, and `text` is a `str`.
+/// Both are alive and keys of a dict, and `text` is a `str`.
 unsafe fn equal(key: *mut ffi::PyObject, text: *mut ffi::PyObject) -> bool {
-    // SAFETY: both are alive (contract), and both are `str` where their data is read, which is as long as it says.
+    // SAFETY: both are alive (contract), and both are `str` where their characters are read: as many as `length` says, of
+    // `kind` bytes each. As keys they were hashed, so that they have them even where 3.11 makes them late.
     unsafe {
-        if ffi::Py_TYPE(key) != &raw mut ffi::PyUnicode_Type
-            || ffi::PyUnicode_IS_COMPACT_ASCII(key) == 0
-            || ffi::PyUnicode_IS_COMPACT_ASCII(text) == 0
-        {
+        if ffi::Py_TYPE(key) != &raw mut ffi::PyUnicode_Type {
             return false;
         }
-        let bytes = |object| {
-            let length = ffi::PyUnicode_GET_LENGTH(object) as usize;
-            std::slice::from_raw_parts(object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>().cast_const(), length)
-        };
+        let (length, kind) = (ffi::PyUnicode_GET_LENGTH(text) as usize, ffi::PyUnicode_KIND(text));
+        if ffi::PyUnicode_GET_LENGTH(key) as usize != length || ffi::PyUnicode_KIND(key) != kind {
+            return false;
+        }
+        let bytes =
+            |object| std::slice::from_raw_parts(ffi::PyUnicode_DATA(object).cast::<u8>(), length * kind as usize);
         bytes(key) == bytes(text)
     }
 }
