@@ -369,7 +369,7 @@ if child:
 else:
     print(loop.run_until_complete(run_in_threadpool(int, 7)), asyncio.run(run_in_threadpool(int, 8)))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=8, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("7 8\n", "", 0)
 
 
@@ -383,5 +383,5 @@ task.add_done_callback(lambda _: loop.stop())
 loop.run_forever()
 print(task.result())
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=8, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("3\n", "", 0)

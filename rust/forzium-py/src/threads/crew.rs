@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyString, PyWeakrefReference};
 
 use super::job::Job;
 use super::line::{Claim, Line};
-use crate::imports;
+use crate::{imports, interned};
 
 /// The place of a thread: how to wake it.
 pub struct Seat {
@@ -148,7 +148,7 @@ impl Crew {
         let limiter = crew.limiter.bind(py);
         while crew.state().wanted() > 0 {
             // Where tokens are waited for, those that become free go there.
-            let free = crew.state().awaited == 0 && limiter.getattr(pyo3::intern!(py, "available_tokens"))?.gt(0)?;
+            let free = crew.state().awaited == 0 && limiter.getattr(interned::available_tokens(py))?.gt(0)?;
             if !free {
                 break;
             }
@@ -223,7 +223,7 @@ impl Crew {
         }
         let mut contended = false;
         if holds {
-            let available = limiter.getattr(pyo3::intern!(py, "available_tokens"))?;
+            let available = limiter.getattr(interned::available_tokens(py))?;
             if available.lt(0)? {
                 contended = true;
             } else if available.le(0)? {
@@ -243,7 +243,7 @@ impl Crew {
         let Ok(event_loop) = slf.get().event_loop(py) else { return false };
         let called = slf
             .getattr(method)
-            .and_then(|method| event_loop.call_method1(pyo3::intern!(py, "call_soon_threadsafe"), (method,)).map(drop));
+            .and_then(|method| event_loop.call_method1(interned::call_soon_threadsafe(py), (method,)).map(drop));
         match called {
             Ok(()) => true,
             Err(error) => {
@@ -271,12 +271,21 @@ impl Crew {
     }
 }
 
+/// The names that threads need which are not the event loop's.
+const THREADS_NAME: [fn(Python<'_>) -> &Bound<'_, PyString>; 5] = [
+    interned::available_tokens,
+    interned::call_soon_threadsafe,
+    interned::current_cancel_scope,
+    interned::grow,
+    interned::report,
+];
+
 #[pymethods]
 impl Crew {
     #[new]
     #[pyo3(signature = (event_loop, limiter, *, start_thread, wait_for_token, threadlocals, task_states, library))]
     fn new(
-        event_loop: Py<PyAny>,
+        event_loop: &Bound<'_, PyAny>,
         limiter: Py<PyAny>,
         start_thread: Py<PyAny>,
         wait_for_token: Py<PyAny>,
@@ -284,7 +293,12 @@ impl Crew {
         task_states: Py<PyDict>,
         library: Option<Py<PyAny>>,
     ) -> Self {
-        let state = Mutex::new(State { event_loop: Some(event_loop), ..State::default() });
+        // What the threads name is made here: whoever forks while one of them makes a name leaves it half made, and the
+        // child would wait for ever for that thread.
+        for name in THREADS_NAME {
+            name(event_loop.py());
+        }
+        let state = Mutex::new(State { event_loop: Some(event_loop.clone().unbind()), ..State::default() });
         Self { state, limiter, wait_for_token, start_thread, threadlocals, task_states, library }
     }
 
@@ -343,7 +357,7 @@ impl Crew {
                     !std::mem::replace(&mut state.report_scheduled, true)
                 };
                 if schedule {
-                    Self::call_soon(slf, pyo3::intern!(py, "report"));
+                    Self::call_soon(slf, interned::report(py));
                 }
                 return Err(error);
             }

@@ -15,6 +15,7 @@ use super::crew::Crew;
 use super::line::Claim;
 use super::waiter::Waiter;
 use crate::awaitable::{Entered, copy, copy_current, panicked};
+use crate::interned;
 use crate::keywords::invoke;
 
 /// What is called.
@@ -210,7 +211,7 @@ impl Job {
         };
         let (Some(work), Some(context)) = (work, context) else { return };
         let context = context.into_bound(py);
-        let current = pyo3::intern!(py, "current_cancel_scope");
+        let current = interned::current_cancel_scope(py);
         let scoped = scope.is_some();
         let made = match scope.map_or(Ok(()), |scope| threadlocals.setattr(current, scope)) {
             Err(error) => Err(error),

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::crew::{Crew, Seat, State};
 use super::job::Job;
 use super::line::Pass;
+use crate::interned;
 
 /// How long a thread waits for work before it ends: as long as anyio's.
 const IDLE: Duration = Duration::from_secs(10);
@@ -48,19 +48,19 @@ pub fn work(slf: &Bound<'_, Crew>) {
                     seat.thread.unpark();
                 }
                 if then.report {
-                    Crew::call_soon(slf, intern!(py, "report"));
+                    Crew::call_soon(slf, interned::report(py));
                 }
                 if then.grow {
-                    Crew::call_soon(slf, intern!(py, "grow"));
+                    Crew::call_soon(slf, interned::grow(py));
                 }
                 let began = Instant::now();
                 job.get().make(py, threadlocals, library);
                 if finish(crew, py, job, pass, began) {
-                    Crew::call_soon(slf, intern!(py, "report"));
+                    Crew::call_soon(slf, interned::report(py));
                 }
             }
             Next::Report => {
-                if !Crew::call_soon(slf, intern!(py, "report")) {
+                if !Crew::call_soon(slf, interned::report(py)) {
                     let done = std::mem::take(&mut crew.state().done);
                     drop(done);
                 }
@@ -141,7 +141,7 @@ fn finish(crew: &Crew, py: Python<'_>, job: Py<Job>, pass: Pass, began: Instant)
         && crew
             .limiter
             .bind(py)
-            .getattr(intern!(py, "available_tokens"))
+            .getattr(interned::available_tokens(py))
             .and_then(|available| available.lt(0))
             .unwrap_or(false);
     let mut state = crew.state();
