@@ -12,6 +12,12 @@ macro_rules! names {
                 intern!(py, $text)
             }
         )+
+
+        /// Makes them all, when the module is imported. A process that is forked while a thread makes one for the first
+        /// time has it half made for ever, and waits for a thread that is not there.
+        pub fn make(py: Python<'_>) {
+            $($function(py);)+
+        }
     };
 }
 

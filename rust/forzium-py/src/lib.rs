@@ -78,6 +78,7 @@ mod _forzium {
     #[pymodule_init]
     fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {
         let py = super::Bound::py(module);
+        super::interned::make(py);
         super::around::set_up(py);
         super::socket::set_up(py)
     }

@@ -271,21 +271,12 @@ impl Crew {
     }
 }
 
-/// The names that threads need which are not the event loop's.
-const THREADS_NAME: [fn(Python<'_>) -> &Bound<'_, PyString>; 5] = [
-    interned::available_tokens,
-    interned::call_soon_threadsafe,
-    interned::current_cancel_scope,
-    interned::grow,
-    interned::report,
-];
-
 #[pymethods]
 impl Crew {
     #[new]
     #[pyo3(signature = (event_loop, limiter, *, start_thread, wait_for_token, threadlocals, task_states, library))]
     fn new(
-        event_loop: &Bound<'_, PyAny>,
+        event_loop: Py<PyAny>,
         limiter: Py<PyAny>,
         start_thread: Py<PyAny>,
         wait_for_token: Py<PyAny>,
@@ -293,12 +284,7 @@ impl Crew {
         task_states: Py<PyDict>,
         library: Option<Py<PyAny>>,
     ) -> Self {
-        // What the threads name is made here: whoever forks while one of them makes a name leaves it half made, and the
-        // child would wait for ever for that thread.
-        for name in THREADS_NAME {
-            name(event_loop.py());
-        }
-        let state = Mutex::new(State { event_loop: Some(event_loop.clone().unbind()), ..State::default() });
+        let state = Mutex::new(State { event_loop: Some(event_loop), ..State::default() });
         Self { state, limiter, wait_for_token, start_thread, threadlocals, task_states, library }
     }
 
