@@ -91,9 +91,22 @@ def test_floats_are_spelled_as_pydantic_spells_them(value: float) -> None:
     assert fast.loads(fast.dumps(value)) == value
 
 
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 9])
+@pytest.mark.parametrize("stranger", [1, "x", None, [], [1], [0.5, 1], [[0.5]], (0.5,), {"a": [0.5]}, [0.5] * 9, 0.5])
+def test_rows_of_floats_are_written_as_other_lists_are(stranger: Any, length: int) -> None:
+    row = [at - 3.5 for at in range(length)]
+    for count in (1, 2, 15, 16, 17, 33, 255, 256, 257):
+        rows = [row] * count
+        assert fast.dumps(rows) == standard(rows)
+        for at in {0, 1, count // 2, count - 1, count}:
+            mixed = [*rows[:at], stranger, *rows[at:]]
+            assert fast.dumps(mixed) == standard(mixed)
+
+
 WRONG: list[tuple[Any, type[Exception], str]] = [
     ({"a": [1, {"b c": object()}]}, TypeError, "Object of type object is not JSON serializable (at $.a[1]['b c'])"),
     ([[1, math.nan]], ValueError, "Out of range float values are not JSON compliant: nan (at $[0][1])"),
+    ([[0.5]] * 20 + [[0.5, math.nan]], ValueError, "Out of range float values are not JSON compliant: nan (at $[20][1])"),
     ({"x": -math.inf}, ValueError, "Out of range float values are not JSON compliant: -inf (at $.x)"),
     (math.inf, ValueError, "Out of range float values are not JSON compliant: inf (at $)"),
     ({math.nan: 1}, ValueError, "Out of range float values are not JSON compliant: nan (at $[nan])"),

@@ -8,8 +8,9 @@ use super::output::{Cursor, Written};
 use super::report::Wrong;
 use super::{MAX_DEPTH, STRETCH, Writing};
 
-/// Items of a list that may be written by [`Writing::row`].
+/// Floats of a list that may be written by [`Writing::rows`], and how many lists it reads ahead.
 const ROW: usize = 8;
+const ROWS: usize = 16;
 
 impl<'py> Writing<'_, '_, 'py> {
     /// Writes a list.
@@ -39,22 +40,19 @@ impl<'py> Writing<'_, '_, 'py> {
                 if position + 1 < ffi::PyList_GET_SIZE(object) {
                     prefetch(ffi::PyList_GET_ITEM(object, position + 1));
                 }
-                if ffi::Py_TYPE(item) == &raw mut ffi::PyFloat_Type {
-                    // Numbers come in rows: these are written in a loop of their own, up to the next stretch.
-                    let end = ((position / STRETCH + 1) * STRETCH).min(ffi::PyList_GET_SIZE(object));
-                    let items = items(object).add(position as usize);
-                    let written;
-                    (cursor, written) = self.floats(cursor, items, (end - position) as usize)?;
-                    position += written as ffi::Py_ssize_t;
-                    if written == 0 {
-                        let failed = self.wrong(Wrong::NotFinite(ffi::PyFloat_AS_DOUBLE(item)));
-                        return Err(self.at_index(position, failed));
-                    }
-                } else if let Some(end) = self.row(cursor, item) {
-                    cursor = end;
-                    position += 1;
+                // Numbers come in rows: these are written in loops of their own, up to the next stretch.
+                let (next, written) = if ffi::Py_TYPE(item) == &raw mut ffi::PyFloat_Type {
+                    self.floats(cursor, items(object).add(position as usize), stretch(object, position))?
+                } else if begins_with_float(item) {
+                    self.rows(cursor, items(object).add(position as usize), stretch(object, position))?
                 } else {
-                    cursor = match self.value::<PLAIN>(cursor, item, depth + 1) {
+                    (cursor, 0)
+                };
+                if written != 0 {
+                    cursor = next;
+                    position += written as ffi::Py_ssize_t;
+                } else {
+                    cursor = match self.value::<PLAIN>(next, item, depth + 1) {
                         Ok(cursor) => cursor,
                         Err(failed) => return Err(self.at_index(position, failed)),
                     };
@@ -73,42 +71,49 @@ impl<'py> Writing<'_, '_, 'py> {
         }
     }
 
-    /// Writes a short list of nothing but finite floats, as coordinates are; `None` if it is something else, or there is no
-    /// room at once.
+    /// Writes short lists of nothing but finite floats, as coordinates are, up to the first item that is something else;
+    /// returns how many.
+    ///
+    /// All floats are read before the first is written. To write one takes so long that the processor looks hardly further
+    /// than the next; where the objects are not in its caches it would wait for each.
     ///
     /// # Safety
-    /// `object` is alive, and nobody else runs.
-    #[inline(always)]
-    unsafe fn row(&mut self, cursor: Cursor, object: *mut ffi::PyObject) -> Option<Cursor> {
-        // SAFETY: `object` is alive (contract).
-        if unsafe { ffi::Py_TYPE(object) } != &raw mut ffi::PyList_Type {
-            return None;
-        }
-        // SAFETY: it is a list, whose items are alive as long as nobody else runs.
-        let items = unsafe { std::slice::from_raw_parts(items(object), ffi::PyList_GET_SIZE(object) as usize) };
-        if items.is_empty() || items.len() > ROW || !self.output.has(cursor, 2 + ROW * float::ROOM) {
-            return None;
-        }
-        // SAFETY: the items are alive (contract). There is room for `ROW` floats, each with a byte behind it, and two
-        // bytes more; a value that is written is finite.
-        unsafe {
-            cursor.write(b'[');
-            let mut end = cursor.add(1);
-            for &item in items {
-                if ffi::Py_TYPE(item) != &raw mut ffi::PyFloat_Type {
-                    return None;
-                }
-                let value = ffi::PyFloat_AS_DOUBLE(item);
-                if !value.is_finite() {
-                    return None;
-                }
-                end = end.add(float::write(end.as_ptr(), value));
-                end.write(b',');
-                end = end.add(1);
+    /// `rows` are `count` live objects, and nobody else runs.
+    #[inline(never)]
+    unsafe fn rows(
+        &mut self,
+        mut cursor: Cursor,
+        rows: *mut *mut ffi::PyObject,
+        count: usize,
+    ) -> Result<(Cursor, usize), Failed> {
+        let mut values = [[0.0; ROW]; ROWS];
+        let mut lengths = [0; ROWS];
+        let mut read = 0;
+        while read < count.min(ROWS) {
+            // SAFETY: the row is alive (contract), and its place below their number.
+            lengths[read] = unsafe { finite(*rows.add(read), &mut values[read]) };
+            if lengths[read] == 0 {
+                break;
             }
-            end.sub(1).cast::<[u8; 2]>().write(*b"],");
-            Some(end.add(1))
+            read += 1;
         }
+        for (row, length) in values.iter().zip(lengths).take(read) {
+            // The room of a float has that of the comma behind it.
+            cursor = self.output.reserve(cursor, 2 + length * float::ROOM)?;
+            // SAFETY: there is room for the row, and its values are finite.
+            unsafe {
+                cursor.write(b'[');
+                cursor = cursor.add(1);
+                for &value in &row[..length] {
+                    cursor = cursor.add(float::write(cursor.as_ptr(), value));
+                    cursor.write(b',');
+                    cursor = cursor.add(1);
+                }
+                cursor.sub(1).cast::<[u8; 2]>().write(*b"],");
+                cursor = cursor.add(1);
+            }
+        }
+        Ok((cursor, read))
     }
 
     /// Writes the items up to the first that is no finite float; returns how many.
@@ -191,6 +196,61 @@ unsafe fn items(list: *mut ffi::PyObject) -> *mut *mut ffi::PyObject {
     // SAFETY: as the contract says. An empty list may have none: then a pointer that is not null stands for them.
     let items = unsafe { (*list.cast::<ffi::PyListObject>()).ob_item };
     if items.is_null() { std::ptr::dangling_mut() } else { items }
+}
+
+/// How many items there are from `position` on to the end of its stretch or the list.
+///
+/// # Safety
+/// `list` is a live list, longer than `position`.
+#[inline(always)]
+unsafe fn stretch(list: *mut ffi::PyObject, position: ffi::Py_ssize_t) -> usize {
+    // SAFETY: as the contract says.
+    let end = unsafe { ffi::PyList_GET_SIZE(list) };
+    (end.min((position / STRETCH + 1) * STRETCH) - position) as usize
+}
+
+/// Whether this is a list whose first item is a float.
+///
+/// # Safety
+/// `object` is alive.
+#[inline(always)]
+unsafe fn begins_with_float(object: *mut ffi::PyObject) -> bool {
+    // SAFETY: `object` is alive (contract), and so is the item of a list that has one.
+    unsafe {
+        ffi::Py_TYPE(object) == &raw mut ffi::PyList_Type
+            && ffi::PyList_GET_SIZE(object) > 0
+            && ffi::Py_TYPE(ffi::PyList_GET_ITEM(object, 0)) == &raw mut ffi::PyFloat_Type
+    }
+}
+
+/// Reads the items of a list of nothing but finite floats; returns how many. None if it is something else, or has more.
+///
+/// # Safety
+/// `object` is alive, and nobody else runs.
+#[inline(always)]
+unsafe fn finite(object: *mut ffi::PyObject, values: &mut [f64; ROW]) -> usize {
+    // SAFETY: `object` is alive (contract), and so are the items of a list; an index is below their number.
+    unsafe {
+        if ffi::Py_TYPE(object) != &raw mut ffi::PyList_Type {
+            return 0;
+        }
+        let length = ffi::PyList_GET_SIZE(object) as usize;
+        if length > ROW {
+            return 0;
+        }
+        let items = items(object);
+        for (at, value) in values.iter_mut().enumerate().take(length) {
+            let item = *items.add(at);
+            if ffi::Py_TYPE(item) != &raw mut ffi::PyFloat_Type {
+                return 0;
+            }
+            *value = ffi::PyFloat_AS_DOUBLE(item);
+            if !value.is_finite() {
+                return 0;
+            }
+        }
+        length
+    }
 }
 
 /// Asks for an object that is needed soon.

@@ -113,12 +113,6 @@ impl<'v> Output<'v> {
         if room >= additional + SLACK { Ok(cursor) } else { self.grow(cursor, additional + SLACK) }
     }
 
-    /// Whether there is room for `additional` bytes after `cursor`.
-    #[inline(always)]
-    pub(super) fn has(&self, cursor: Cursor, additional: usize) -> bool {
-        self.end.addr() - cursor.as_ptr().addr() >= additional
-    }
-
     #[cold]
     #[inline(never)]
     fn grow(&mut self, cursor: Cursor, additional: usize) -> Written {
