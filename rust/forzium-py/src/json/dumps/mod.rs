@@ -26,6 +26,7 @@ use pyo3::types::PyBytes;
 use self::failed::Failed;
 use self::output::{Cursor, Output, SMALL, Written};
 use self::report::{Report, Wrong};
+use self::scalars::Literal;
 use super::outline::Outline;
 use super::turns::Turns;
 
@@ -275,12 +276,8 @@ impl<'a, 'v, 'py> Writing<'a, 'v, 'py> {
                 self.dict::<PLAIN>(cursor, object, depth)
             } else if class == &raw mut ffi::PyList_Type {
                 self.list::<PLAIN>(cursor, object, depth)
-            } else if object == ffi::Py_None() {
-                self.output.constant(cursor, b"null,")
-            } else if object == ffi::Py_True() {
-                self.output.constant(cursor, b"true,")
-            } else if object == ffi::Py_False() {
-                self.output.constant(cursor, b"false,")
+            } else if let Some(literal) = Literal::of(object) {
+                self.literal(cursor, literal)
             } else {
                 self.other::<PLAIN>(cursor, object, depth)
             }

@@ -12,6 +12,7 @@ use super::super::integer;
 use super::super::outline::{Member, Model, Outline, Part};
 use super::failed::{Failed, OrFailed};
 use super::output::{Cursor, Written};
+use super::scalars::Literal;
 use super::scalars::SHORT;
 use super::{STRETCH, Writing};
 
@@ -135,12 +136,8 @@ impl<'py> Writing<'_, '_, 'py> {
                 self.outlined_dict::<true>(cursor, outline, None, object, depth)
             } else if class == &raw mut ffi::PyList_Type {
                 self.outlined_list::<true>(cursor, outline, None, object, depth)
-            } else if object == ffi::Py_None() {
-                self.output.constant(cursor, b"null,")
-            } else if object == ffi::Py_True() {
-                self.output.constant(cursor, b"true,")
-            } else if object == ffi::Py_False() {
-                self.output.constant(cursor, b"false,")
+            } else if let Some(literal) = Literal::of(object) {
+                self.literal(cursor, literal)
             } else {
                 Err(Failed)
             }

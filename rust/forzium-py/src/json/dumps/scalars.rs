@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString};
 
 use super::super::integer;
+use super::escape::Text;
 use super::failed::OrFailed;
 use super::output::{Cursor, Written};
 use super::report::Wrong;
@@ -32,20 +33,27 @@ impl<'py> Writing<'_, '_, 'py> {
         // SAFETY: `object` is a live `str` (contract); its characters or its UTF-8 form live as long as it does, nobody
         // else runs before they are copied, and both are valid UTF-8.
         unsafe {
-            let mut length: ffi::Py_ssize_t = 0;
-            let data = if is_compact_ascii(object) {
-                length = ffi::PyUnicode_GET_LENGTH(object);
-                object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>().cast_const()
+            let text = if is_compact_ascii(object) {
+                let data = object.cast::<ffi::PyASCIIObject>().add(1).cast::<u8>();
+                // The head of the object is longer than a block. (The lengths of keys are those of the row before: there
+                // asking is quicker.)
+                Text::new(data, ffi::PyUnicode_GET_LENGTH(object) as usize, after != b':')
             } else {
+                let mut length: ffi::Py_ssize_t = 0;
                 let data = ffi::PyUnicode_AsUTF8AndSize(object, &raw mut length).cast::<u8>();
                 if data.is_null() {
                     return self.surrogate(cursor, PyErr::fetch(self.py), after);
                 }
-                data
+                Text::new(data, length as usize, false)
             };
-            let text = std::str::from_utf8_unchecked(std::slice::from_raw_parts(data, length as usize));
             if text.len() > LONG {
-                return self.long_string(cursor, &Bound::from_borrowed_ptr(self.py, object), text, after, depth);
+                return self.long_string(
+                    cursor,
+                    &Bound::from_borrowed_ptr(self.py, object),
+                    text.bytes(),
+                    after,
+                    depth,
+                );
             }
             escape::quoted(&mut self.output, cursor, text, after)
         }
@@ -67,16 +75,27 @@ impl<'py> Writing<'_, '_, 'py> {
         &mut self,
         mut cursor: Cursor,
         _object: &Bound<'py, PyAny>,
-        text: &str,
+        text: &[u8],
         after: u8,
         depth: usize,
     ) -> Written {
         cursor = self.output.constant(cursor, b"\"")?;
-        for piece in text.as_bytes().chunks(LONG) {
+        for piece in text.chunks(LONG) {
             cursor = escape::piece(&mut self.output, cursor, piece)?;
             self.turn(depth);
         }
         self.output.constant(cursor, &[b'"', after])
+    }
+
+    #[inline(always)]
+    pub(super) fn literal(&mut self, cursor: Cursor, literal: Literal) -> Written {
+        let cursor = self.output.reserve(cursor, 8)?;
+        let (text, length) = LITERALS[literal.0];
+        // SAFETY: `reserve` made room for 8 bytes, of which `length` count.
+        unsafe {
+            cursor.cast::<[u8; 8]>().write(text);
+            Ok(cursor.add(length))
+        }
     }
 
     /// # Safety
@@ -171,6 +190,24 @@ impl<'py> Writing<'_, '_, 'py> {
         let text = PyFloat::new(self.py, value).repr().or_failed(self.py)?;
         let cursor = self.output.extend(cursor, text.to_str().or_failed(self.py)?.as_bytes())?;
         self.output.constant(cursor, b"\"")
+    }
+}
+
+/// `None`, `True` or `False`: its place in [`LITERALS`].
+#[derive(Clone, Copy)]
+pub(super) struct Literal(usize);
+
+/// What each is written as, and how long that is.
+static LITERALS: [([u8; 8], usize); 3] = [(*b"null,   ", 5), (*b"true,   ", 5), (*b"false,  ", 6)];
+
+impl Literal {
+    /// Which one it is is not asked by branches: where flags stand beside flags these are hard to predict.
+    #[inline(always)]
+    pub(super) fn of(object: *mut ffi::PyObject) -> Option<Self> {
+        // SAFETY: the addresses of objects that live as long as the interpreter.
+        let (none, yes, no) =
+            unsafe { (object == ffi::Py_None(), object == ffi::Py_True(), object == ffi::Py_False()) };
+        (none | yes | no).then_some(Self(usize::from(yes) + 2 * usize::from(no)))
     }
 }
 
