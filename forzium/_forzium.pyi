@@ -6,7 +6,7 @@ Nothing here is for users of forzium but through the modules that re-export it (
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, MutableMapping
 from collections.abc import Awaitable as _Awaitable
-from contextvars import Context, ContextVar
+from contextvars import ContextVar
 from threading import local
 from typing import Any, Literal, Self, TypeVar, final
 
@@ -46,7 +46,6 @@ __all__ = [
     "Socket",
     "Table",
     "TrustedHost",
-    "Waiter",
     "declared",
     "dumps",
     "first_header",
@@ -610,20 +609,6 @@ class Crew:
 
     def granted(self, token: object | None) -> None:
         """Take a token that was waited for; None: the wait was given up."""
-
-@final
-class Waiter:
-    """What a task waits for while a worker thread makes its call, with as much of a future as `asyncio.Task` uses."""
-
-    _asyncio_future_blocking: bool
-    def get_loop(self) -> AbstractEventLoop: ...
-    def add_done_callback(self, callback: Callable[[Waiter], Any], /, *, context: Context | None = None) -> None: ...
-    def remove_done_callback(self, callback: Callable[[Waiter], Any]) -> int: ...
-    def cancel(self, msg: Any | None = None) -> bool: ...
-    def cancelled(self) -> bool: ...
-    def done(self) -> bool: ...
-    def result(self) -> None: ...
-    def exception(self) -> None: ...
 
 def parse_query(query: bytes, /) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Read the pairs of a query string, in order, blank values kept; and of each name the last value.

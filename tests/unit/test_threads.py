@@ -238,6 +238,83 @@ async def test_short_calls_come_back_each_with_its_own_result_and_context() -> N
 
 
 @pytest.mark.anyio
+async def test_short_calls_are_made_although_one_among_them_blocks() -> None:
+    gate, values = Gate(), set[int]()
+
+    async def call(value: int) -> None:
+        values.add(await run_in_threadpool(int, value))
+
+    async with anyio.create_task_group() as group:
+        for turn in range(3):
+            for value in range(20):
+                group.start_soon(call, 20 * turn + value)
+            group.start_soon(run_in_threadpool, gate)
+        await until(lambda: len(values) == 60)
+        assert gate.inside == 3
+        gate.open.set()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_calls_that_are_cancelled_take_nothing_from_those_beside_and_after_them(anyio_backend: str) -> None:
+    for _ in range(3):
+        gate = Gate()
+        tasks = [asyncio.ensure_future(run_in_threadpool(gate, value)) for value in range(60)]
+        await until(lambda gate=gate: gate.inside > 0)  # type: ignore[misc]
+        for task in tasks[::3]:
+            task.cancel()
+        gate.open.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [result for result in results if isinstance(result, int)] == [v for v in range(60) if v % 3]
+        assert all(task.cancelled() for task in tasks[::3])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_a_task_waits_for_ends_for_others_who_know_it_and_is_not_what_the_next_call_waits_for(
+    anyio_backend: str,
+) -> None:
+    def waited_for(task: asyncio.Task[Any]) -> "asyncio.Future[Any]":
+        return task._fut_waiter  # type: ignore[attr-defined,no-any-return]
+
+    for asked_before in (True, False):
+        first, second = Gate(), Gate()
+        task = asyncio.ensure_future(run_in_threadpool(first, 1))
+        await until(lambda gate=first: gate.inside == 1)  # type: ignore[misc]
+        known = waited_for(task)
+        others = [asyncio.ensure_future(asyncio.wait([known]))] if asked_before else []
+        await checkpoint()
+        first.open.set()
+        assert await task == 1
+        await asyncio.wait([known], timeout=10)
+        assert (known.done(), known.cancelled()) == (True, False)
+        await asyncio.gather(*others)
+        task = asyncio.ensure_future(run_in_threadpool(second, 2))
+        await until(lambda gate=second: gate.inside == 1)  # type: ignore[misc]
+        assert waited_for(task) is not known
+        known.cancel()
+        second.open.set()
+        assert await task == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_call_may_be_awaited_by_something_that_is_no_task(anyio_backend: str) -> None:
+    gate = Gate()
+    steps = run_in_threadpool(gate, 5).__await__()
+    future: asyncio.Future[Any] = next(steps)
+    done = asyncio.Event()
+    future.add_done_callback(lambda _: done.set())
+    gate.open.set()
+    with anyio.fail_after(10):
+        await done.wait()
+    assert future.done()
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert end.value.value == 5
+
+
+@pytest.mark.anyio
 async def test_a_stop_iteration_from_a_thread_does_not_end_the_coroutine() -> None:
     with pytest.raises(RuntimeError, match="StopIteration") as raised:
         await run_in_threadpool(next, iter(()))

@@ -67,6 +67,7 @@ imports! {
     router_class = "forzium.routing.router", "Router",
     running_loop = "asyncio", "_get_running_loop",
     current_task = "asyncio", "current_task",
+    task = "asyncio", "Task",
     current_tasks = "asyncio.tasks", "_current_tasks",
     enter_task = "asyncio.tasks", "_enter_task",
     leave_task = "asyncio.tasks", "_leave_task",
@@ -120,7 +121,6 @@ imports! {
     checkpoint_if_cancelled = "anyio.lowlevel", "checkpoint_if_cancelled",
     would_block = "anyio", "WouldBlock",
     is_anyio_cancellation = "anyio._backends._asyncio", "is_anyio_cancellation",
-    invalid_state = "asyncio", "InvalidStateError",
     object = "builtins", "object",
     crew_of = "forzium._threads", "crew_of",
 }

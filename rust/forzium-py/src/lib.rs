@@ -73,7 +73,7 @@ mod _forzium {
     #[pymodule_export]
     use super::text::{first_header, form_kind, parse_cookies, parse_query, plain_url};
     #[pymodule_export]
-    use super::threads::{Crew, Waiter, in_thread, lane};
+    use super::threads::{Crew, in_thread, lane};
 
     #[pymodule_init]
     fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {

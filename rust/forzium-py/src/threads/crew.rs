@@ -11,6 +11,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyWeakrefReference};
 
+use super::future::Futures;
 use super::job::Job;
 use super::line::{Claim, Line};
 use crate::{imports, interned};
@@ -49,6 +50,7 @@ pub struct State {
     pub threads: usize,
     /// How many threads are awake and without a call.
     pub searching: usize,
+    pub futures: Futures,
     pub report_scheduled: bool,
     pub growth_scheduled: bool,
     /// Threads that find nothing to do leave.
@@ -265,9 +267,9 @@ impl Crew {
         if !(state.line.is_empty() && state.done.is_empty()) {
             return;
         }
-        let event_loop = state.event_loop.take();
+        let forgotten = (state.event_loop.take(), std::mem::take(&mut state.futures));
         drop(state);
-        drop(event_loop);
+        drop(forgotten);
     }
 }
 
@@ -335,7 +337,7 @@ impl Crew {
         let settled = Self::settle(slf);
         let mut jobs = done.into_iter();
         while let Some(job) = jobs.next() {
-            if let Err(error) = job.bind(py).get().report(py) {
+            if let Err(error) = job.bind(py).get().report(py, crew) {
                 // The event loop is about to end, and may be run again.
                 let schedule = {
                     let mut state = crew.state();
@@ -378,6 +380,7 @@ impl Crew {
         // One that is locked at this moment is in use by running code: what it holds is reachable from there.
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         visit.call(&state.event_loop)?;
+        state.futures.traverse(&visit)?;
         state.tokens.iter().try_for_each(|token| visit.call(token))?;
         state.line.iter().chain(&state.done).try_for_each(|job| visit.call(job))
     }

@@ -12,8 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::crew::Crew;
+use super::future;
 use super::line::Claim;
-use super::waiter::Waiter;
 use crate::awaitable::{Entered, copy, copy_current, panicked};
 use crate::interned;
 use crate::keywords::invoke;
@@ -128,7 +128,7 @@ struct State {
     /// The scope by which the wait is shielded from anyio's cancellation.
     shield: Option<Py<PyAny>>,
     /// What the caller waits for.
-    waiter: Option<Py<Waiter>>,
+    future: Option<Py<PyAny>>,
     outcome: Option<Outcome>,
 }
 
@@ -162,12 +162,13 @@ impl Job {
         self.state().shield.take()
     }
 
-    pub fn set_waiter(&self, waiter: Py<Waiter>) {
-        self.state().waiter = Some(waiter);
+    /// Gives it something to be waited for by; what it had before.
+    pub fn set_future(&self, future: Py<PyAny>) -> Option<Py<PyAny>> {
+        self.state().future.replace(future)
     }
 
-    pub fn waiter<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Waiter>> {
-        self.state().waiter.as_ref().map(|waiter| waiter.bind(py).clone())
+    pub fn future<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.state().future.as_ref().map(|future| future.bind(py).clone())
     }
 
     /// Gives up a call that has not begun. Clean-up is done all the same.
@@ -228,12 +229,12 @@ impl Job {
         self.state().outcome = Some(outcome);
     }
 
-    /// Lets the waiter go on, in a callback of the event loop.
+    /// Lets the caller go on, in a callback of the event loop.
     ///
     /// Errors: what ends the event loop.
-    pub fn report(&self, py: Python<'_>) -> PyResult<()> {
-        let waiter = self.state().waiter.take();
-        waiter.map_or(Ok(()), |waiter| Waiter::release(waiter.bind(py)))
+    pub fn report(&self, py: Python<'_>, crew: &Crew) -> PyResult<()> {
+        let future = self.state().future.take();
+        future.map_or(Ok(()), |future| future::release(crew, future.into_bound(py)))
     }
 
     /// The values of the steps, once it is done.
@@ -270,7 +271,7 @@ impl Job {
         visit.call(&self.crew)?;
         // One that is locked at this moment is in use by running code: what it holds is reachable from there.
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
-        visit.call(&state.waiter)?;
+        visit.call(&state.future)?;
         for object in [&state.context, &state.scope, &state.shield] {
             visit.call(object)?;
         }

@@ -14,11 +14,11 @@
 //! Not here: other event loops, whose threads are anyio's own (`forzium/_threads.py`); what runs in a thread (the stages).
 
 mod crew;
+mod future;
 mod hold;
 mod job;
 mod line;
 mod wait;
-mod waiter;
 mod worker;
 
 pub use crew::Crew;
@@ -26,4 +26,3 @@ pub use hold::{Hold, lane};
 pub use job::{Job, Step, Work};
 pub use line::Claim;
 pub use wait::{crew_of_this_loop, in_thread, outcome};
-pub use waiter::Waiter;

@@ -10,10 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::crew::Crew;
+use super::future;
 use super::hold::lane;
 use super::job::{Job, Work};
 use super::line::Claim;
-use super::waiter::Waiter;
 use crate::awaitable::{Awaitable, Channel, Held, apart, attached, pass_up, wait};
 use crate::imports;
 
@@ -93,7 +93,7 @@ async fn shielded<'c>(
         && imports::is_anyio_cancellation(py)?.call1((error.value(py),))?.is_truthy()?
     {
         enter_shield(&job()?)?;
-        renew_waiter(&job()?)?;
+        renew_future(&job()?)?;
         ended = until_done(channel, &job).await;
     }
     if ended.is_err() {
@@ -123,15 +123,16 @@ fn enter_shield(job: &Bound<'_, Job>) -> PyResult<()> {
 }
 
 fn submit(job: &Bound<'_, Job>) -> PyResult<()> {
-    renew_waiter(job)?;
+    renew_future(job)?;
     Crew::submit(job.get().crew(job.py()), job.clone()).inspect_err(|_| job.get().abandon())
 }
 
 /// Gives the call something to be waited for by.
-fn renew_waiter(job: &Bound<'_, Job>) -> PyResult<()> {
+fn renew_future(job: &Bound<'_, Job>) -> PyResult<()> {
     let py = job.py();
-    let waiter = Waiter::new(job.get().crew(py).get().event_loop(py)?.unbind());
-    job.get().set_waiter(Py::new(py, waiter)?);
+    let future = future::pending(py, job.get().crew(py).get())?;
+    let before = job.get().set_future(future.unbind());
+    drop(before);
     Ok(())
 }
 
@@ -139,11 +140,9 @@ fn renew_waiter(job: &Bound<'_, Job>) -> PyResult<()> {
 async fn until_done<'c>(channel: &'c Channel, job: &impl Fn() -> PyResult<Bound<'c, Job>>) -> PyResult<()> {
     let py = attached(channel);
     while !job()?.get().is_done() {
-        let held = job()?;
-        let Some(waiter) = held.get().waiter(py) else { break };
-        drop(held);
-        waiter.get().block();
-        if let Err(error) = pass_up(channel, waiter.into_any()).await {
+        let Some(future) = job()?.get().future(py) else { break };
+        future::block(&future)?;
+        if let Err(error) = pass_up(channel, future).await {
             job()?.get().give_up();
             return Err(error);
         }
