@@ -4,13 +4,14 @@
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
+use smallvec::SmallVec;
 
 use crate::awaitable::{Held, apart, wait};
 use crate::connection::{Connection, Exit, Kept, Lifetime};
 use crate::disconnect;
 use crate::keywords::invoke;
 use crate::plan::{Calling, Input, Node};
-use crate::threads::{self, Claim, Hold, Job, Work};
+use crate::threads::{self, Claim, Hold, Job, Values, Work};
 use crate::{imports, interned};
 
 /// Calls a dependency or an endpoint and gives its value.
@@ -41,8 +42,8 @@ async fn unlimited<'c>(
             wait(connection.channel(), waiting).await
         }
         Calling::Sync => {
-            let values = apart(|| in_thread(connection, vec![step(py, node, arguments, Vec::new())])).await?;
-            Ok(values.into_iter().next_back().unwrap_or_else(|| py.None()))
+            let mut values = apart(|| in_thread(connection, vec![step(py, node, arguments, Vec::new())])).await?;
+            Ok(values.pop().unwrap_or_else(|| py.None()))
         }
         Calling::Stream => invoke(call, &arguments, names).map(Bound::unbind),
         Calling::AsyncGenerator | Calling::Generator => {
@@ -118,6 +119,7 @@ impl<'c> Trip<'c> {
                 fills.push((at, step));
             }
         }
+        self.steps.reserve_exact(1);
         self.steps.push(Step { node, slot, arguments, fills });
     }
 
@@ -126,12 +128,12 @@ impl<'c> Trip<'c> {
     /// *When cancelled here*: the thread is left to finish.
     pub async fn run(self, connection: &'c Connection) -> PyResult<Py<PyAny>> {
         let py = connection.py();
-        let slots: Vec<usize> = self.steps.iter().map(|step| step.slot).collect();
+        let slots: SmallVec<[usize; 2]> = self.steps.iter().map(|step| step.slot).collect();
         let steps = self.steps.into_iter().map(|Step { node, arguments, fills, .. }| step(py, node, arguments, fills));
-        let mut values = in_thread(connection, steps.collect()).await?;
+        let values = in_thread(connection, steps.collect()).await?;
         let last = values.last().map_or_else(|| py.None(), |last| last.clone_ref(py));
         let mut vault = connection.vault.borrow_mut();
-        for (slot, value) in slots.into_iter().zip(values.drain(..)) {
+        for (slot, value) in slots.into_iter().zip(values) {
             if let Some(kept) = vault.values.get_mut(slot) {
                 *kept = Some(value);
             }
@@ -156,7 +158,7 @@ fn step<'py>(
 }
 
 /// Makes calls in one trip to a worker thread. Gives their values.
-async fn in_thread(connection: &Connection, steps: Vec<threads::Step>) -> PyResult<Vec<Py<PyAny>>> {
+async fn in_thread(connection: &Connection, steps: Vec<threads::Step>) -> PyResult<Values> {
     match job(connection, steps)? {
         Ok(job) => {
             let outcome = threads::outcome(connection.channel(), || Ok(job.get().cast_into::<Job>()?));
@@ -167,14 +169,17 @@ async fn in_thread(connection: &Connection, steps: Vec<threads::Step>) -> PyResu
 }
 
 /// The same where the event loop has no crew.
-async fn in_thread_of_anyio(connection: &Connection, steps: Vec<threads::Step>) -> PyResult<Vec<Py<PyAny>>> {
+async fn in_thread_of_anyio(connection: &Connection, steps: Vec<threads::Step>) -> PyResult<Values> {
     let py = connection.py();
     let list = PyList::empty(py);
     for threads::Step { call, names, arguments, fills } in steps {
         list.append((call, names, PyList::new(py, arguments)?, fills))?;
     }
     let waiting = imports::run_trip(py)?.call1((list,))?;
-    disconnect::in_thread(connection, wait(connection.channel(), waiting)).await?.extract(py)
+    disconnect::in_thread(connection, wait(connection.channel(), waiting))
+        .await?
+        .extract::<Vec<_>>(py)
+        .map(Values::from_vec)
 }
 
 /// The calls as a job for the crew of the event loop; the calls again where there is none.

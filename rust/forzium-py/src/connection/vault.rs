@@ -7,6 +7,7 @@ use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use smallvec::SmallVec;
 
 use super::Connection;
 use crate::threads::Hold;
@@ -100,7 +101,7 @@ pub struct Vault {
     /// Closed when the request has ended, whatever happened: uploaded files.
     pub closing: Option<Py<PyAny>>,
     /// What variables of the machine stand for: see [`Kept`].
-    kept: Vec<Option<Py<PyAny>>>,
+    kept: SmallVec<[Option<Py<PyAny>>; 2]>,
 }
 
 impl Vault {

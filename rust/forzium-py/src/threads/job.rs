@@ -10,6 +10,7 @@ use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
+use smallvec::{SmallVec, smallvec};
 
 use super::crew::Crew;
 use super::future;
@@ -25,6 +26,9 @@ pub enum Work {
     /// `func(*args)`.
     Function { func: Py<PyAny>, args: Py<PyTuple> },
 }
+
+/// The values of the steps.
+pub type Values = SmallVec<[Py<PyAny>; 2]>;
 
 pub struct Step {
     pub call: Py<PyAny>,
@@ -54,28 +58,28 @@ impl Work {
         self,
         context: &Bound<'py, PyAny>,
         library: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    ) -> PyResult<Values> {
         let py = context.py();
         let steps = match self {
             Self::Function { func, args } => {
                 let _inside = inside(context.clone(), library)?;
-                return Ok(vec![func.bind(py).call1(args.bind(py))?]);
+                return Ok(smallvec![func.bind(py).call1(args.bind(py))?.unbind()]);
             }
             Self::Steps(steps) => steps,
         };
         let alone = steps.len() == 1;
-        let mut values: Vec<Bound<'py, PyAny>> = Vec::with_capacity(steps.len());
+        let mut values = Values::with_capacity(steps.len());
         for Step { call, names, arguments, fills } in steps {
             let mut arguments: Vec<_> = arguments.into_iter().map(|argument| argument.into_bound(py)).collect();
             for (at, earlier) in fills {
                 if let (Some(argument), Some(value)) = (arguments.get_mut(at), values.get(earlier)) {
-                    argument.clone_from(value);
+                    argument.clone_from(value.bind(py));
                 }
             }
             // As if each had gone alone: what one sets in its context, the next does not see.
             let own = if alone { context.clone() } else { copy(context)? };
             let _inside = inside(own, library)?;
-            values.push(invoke(call.bind(py), &arguments, names.bind(py))?);
+            values.push(invoke(call.bind(py), &arguments, names.bind(py))?.unbind());
         }
         Ok(values)
     }
@@ -105,7 +109,7 @@ fn inside<'py>(context: Bound<'py, PyAny>, library: Option<&Bound<'py, PyAny>>) 
 
 /// What a call came to.
 enum Outcome {
-    Values(Vec<Py<PyAny>>),
+    Values(Values),
     Raised(Py<PyAny>),
 }
 
@@ -223,7 +227,7 @@ impl Job {
             error.write_unraisable(py, None);
         }
         let outcome = match made {
-            Ok(values) => Outcome::Values(values.into_iter().map(Bound::unbind).collect()),
+            Ok(values) => Outcome::Values(values),
             Err(error) => Outcome::Raised(error.into_value(py).into_any()),
         };
         self.state().outcome = Some(outcome);
@@ -238,7 +242,7 @@ impl Job {
     }
 
     /// The values of the steps, once it is done.
-    pub fn outcome(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+    pub fn outcome(&self, py: Python<'_>) -> PyResult<Values> {
         let outcome = self.state().outcome.take();
         match outcome {
             Some(Outcome::Values(values)) => Ok(values),

@@ -23,6 +23,6 @@ mod worker;
 
 pub use crew::Crew;
 pub use hold::{Hold, lane};
-pub use job::{Job, Step, Work};
+pub use job::{Job, Step, Values, Work};
 pub use line::Claim;
 pub use wait::{crew_of_this_loop, in_thread, outcome};

@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::crew::Crew;
 use super::future;
 use super::hold::lane;
-use super::job::{Job, Work};
+use super::job::{Job, Values, Work};
 use super::line::Claim;
 use crate::awaitable::{Awaitable, Channel, Held, apart, attached, pass_up, wait};
 use crate::imports;
@@ -48,7 +48,7 @@ pub fn crew_of_this_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, Crew>>> {
 ///
 /// *When cancelled here*: by anyio, waits until the call was made; its result is dropped. By asyncio itself, raises at
 /// once; the thread is left to finish. A call that has not begun is not made, unless it needs no token.
-pub async fn outcome<'c, J>(channel: &'c Channel, job: J) -> PyResult<Vec<Py<PyAny>>>
+pub async fn outcome<'c, J>(channel: &'c Channel, job: J) -> PyResult<Values>
 where
     J: Fn() -> PyResult<Bound<'c, Job>> + 'c,
 {
@@ -71,7 +71,7 @@ async fn shielded<'c>(
     channel: &'c Channel,
     scope: Bound<'c, PyAny>,
     job: impl Fn() -> PyResult<Bound<'c, Job>>,
-) -> PyResult<Vec<Py<PyAny>>> {
+) -> PyResult<Values> {
     let py = attached(channel);
     let claim = {
         let job = job()?;
