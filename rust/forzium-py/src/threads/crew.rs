@@ -1,7 +1,8 @@
 //! The threads of one event loop, the calls that wait for them, and the tokens they work by.
 
+use std::cell::{RefCell, RefMut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Instant;
 
@@ -14,18 +15,19 @@ use pyo3::types::{PyDict, PyString, PyWeakrefReference};
 use super::future::Futures;
 use super::job::Job;
 use super::line::{Claim, Line};
+use crate::awaitable::Shared;
 use crate::{imports, interned};
 
 /// The place of a thread: how to wake it.
 pub struct Seat {
     pub thread: Thread,
-    /// Whether it was woken to look for work. Set while the crew is locked.
+    /// Whether it was woken to look for work. Set while the state of the crew is borrowed.
     pub called: AtomicBool,
 }
 
 /// What is shared by the threads and the event loop.
 ///
-/// It is locked only while attached to the interpreter, and nothing of Python runs while it is locked.
+/// It is borrowed only while attached to the interpreter, and nothing of Python runs while it is borrowed.
 #[derive(Default)]
 pub struct State {
     /// None once the crew has been dismissed and its last thread has left.
@@ -85,7 +87,7 @@ impl State {
 /// The worker threads of one event loop.
 #[pyclass(module = "forzium._forzium", frozen, weakref)]
 pub struct Crew {
-    state: Mutex<State>,
+    state: Shared<RefCell<State>>,
     pub limiter: Py<PyAny>,
     /// `(crew, token) -> None`: has a token waited for, and `granted` called with it.
     wait_for_token: Py<PyAny>,
@@ -100,9 +102,9 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// The state. See there what holds while it is locked.
-    pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The state. See there what holds while it is borrowed.
+    pub fn state(&self) -> RefMut<'_, State> {
+        self.state.0.borrow_mut()
     }
 
     pub fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -117,13 +119,12 @@ impl Crew {
     }
 
     /// anyio's cancel scope around the running task. None where there is none.
-    pub fn scope<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = event_loop.py();
+    pub fn scope<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let states = self.task_states.bind(py);
         if states.is_empty() {
             return Ok(None);
         }
-        let task = imports::current_task(py)?.call1((event_loop,))?;
+        let task = imports::current_task(py)?.call1((self.event_loop(py)?,))?;
         if task.is_none() {
             return Ok(None);
         }
@@ -137,11 +138,18 @@ impl Crew {
     /// Errors: `RuntimeError` where no thread can be started.
     pub fn submit(slf: &Bound<'_, Self>, job: Bound<'_, Job>) -> PyResult<()> {
         let claim = job.get().claim;
-        slf.get().state().line.push(claim, job.unbind());
-        if claim != Claim::CleanUp {
+        let (tokens, wakes) = {
+            let mut state = slf.get().state();
+            state.line.push(claim, job.unbind());
+            (claim != Claim::CleanUp && state.wanted() > 0, state.searching == 0)
+        };
+        if tokens {
             Self::take_tokens(slf)?;
         }
-        Self::wake(slf)
+        match wakes {
+            true => Self::wake(slf),
+            false => Ok(()),
+        }
     }
 
     /// Takes the tokens that are of use and to be had, and has one waited for where there are none.
@@ -150,8 +158,8 @@ impl Crew {
         let limiter = crew.limiter.bind(py);
         while crew.state().wanted() > 0 {
             // Where tokens are waited for, those that become free go there.
-            let free = crew.state().awaited == 0 && limiter.getattr(interned::available_tokens(py))?.gt(0)?;
-            if !free {
+            let queued = crew.state().awaited > 0;
+            if queued || !limiter.getattr(interned::available_tokens(py))?.gt(0)? {
                 break;
             }
             let token = imports::object(py)?.call0()?;
@@ -286,7 +294,7 @@ impl Crew {
         task_states: Py<PyDict>,
         library: Option<Py<PyAny>>,
     ) -> Self {
-        let state = Mutex::new(State { event_loop: Some(event_loop), ..State::default() });
+        let state = Shared(RefCell::new(State { event_loop: Some(event_loop), ..State::default() }));
         Self { state, limiter, wait_for_token, start_thread, threadlocals, task_states, library }
     }
 
@@ -377,8 +385,8 @@ impl Crew {
         }
         visit.call(&self.task_states)?;
         visit.call(&self.library)?;
-        // One that is locked at this moment is in use by running code: what it holds is reachable from there.
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        // One that is borrowed at this moment is in use by running code: what it holds is reachable from there.
+        let Ok(state) = self.state.0.try_borrow() else { return Ok(()) };
         visit.call(&state.event_loop)?;
         state.futures.traverse(&visit)?;
         state.tokens.iter().try_for_each(|token| visit.call(token))?;

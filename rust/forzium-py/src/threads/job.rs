@@ -1,8 +1,8 @@
 //! One call that a worker thread makes.
 
+use std::cell::{RefCell, RefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
@@ -15,7 +15,7 @@ use smallvec::{SmallVec, smallvec};
 use super::crew::Crew;
 use super::future;
 use super::line::Claim;
-use crate::awaitable::{Entered, copy, copy_current, panicked};
+use crate::awaitable::{Entered, Shared, copy, copy_current, panicked};
 use crate::interned;
 use crate::keywords::invoke;
 
@@ -54,11 +54,7 @@ impl Work {
     }
 
     /// Calls, in this thread. Gives the value of each step.
-    fn make<'py>(
-        self,
-        context: &Bound<'py, PyAny>,
-        library: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Values> {
+    fn make<'py>(self, context: &Bound<'py, PyAny>, library: Option<&Bound<'py, PyAny>>) -> PyResult<Values> {
         let py = context.py();
         let steps = match self {
             Self::Function { func, args } => {
@@ -120,7 +116,7 @@ pub struct Job {
     /// Nobody waits for it any more: if it has not begun it need not.
     abandoned: AtomicBool,
     crew: Py<Crew>,
-    state: Mutex<State>,
+    state: Shared<RefCell<State>>,
 }
 
 #[derive(Default)]
@@ -142,12 +138,17 @@ impl Job {
         let py = crew.py();
         let context = copy_current(py)?.unbind();
         let state = State { work: Some(work), context: Some(context), ..State::default() };
-        Ok(Self { claim, abandoned: AtomicBool::new(false), crew: crew.clone().unbind(), state: Mutex::new(state) })
+        Ok(Self {
+            claim,
+            abandoned: AtomicBool::new(false),
+            crew: crew.clone().unbind(),
+            state: Shared(RefCell::new(state)),
+        })
     }
 
-    /// The state. Nothing of Python runs while it is locked, and it is locked only while attached to the interpreter.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The state. Nothing of Python runs while it is borrowed, and it is borrowed only while attached to the interpreter.
+    fn state(&self) -> RefMut<'_, State> {
+        self.state.0.borrow_mut()
     }
 
     pub fn crew<'py>(&self, py: Python<'py>) -> &Bound<'py, Crew> {
@@ -273,8 +274,8 @@ fn raised(error: Bound<'_, PyAny>) -> PyErr {
 impl Job {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.crew)?;
-        // One that is locked at this moment is in use by running code: what it holds is reachable from there.
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        // One that is borrowed at this moment is in use by running code: what it holds is reachable from there.
+        let Ok(state) = self.state.0.try_borrow() else { return Ok(()) };
         visit.call(&state.future)?;
         for object in [&state.context, &state.scope, &state.shield] {
             visit.call(object)?;
@@ -288,8 +289,8 @@ impl Job {
     }
 
     fn __clear__(&self) {
-        let state = self.state.try_lock().ok().map(|mut state| std::mem::take(&mut *state));
-        // Dropped here, after the lock is free again: a destructor may run Python code.
+        let state = self.state.0.try_borrow_mut().ok().map(|mut state| std::mem::take(&mut *state));
+        // Dropped here, after the cell is free again: a destructor may run Python code.
         drop(state);
     }
 }

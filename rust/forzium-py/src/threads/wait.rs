@@ -55,8 +55,7 @@ where
     let py = attached(channel);
     let scope = {
         let job = job()?;
-        let crew = job.get().crew(py).get();
-        crew.scope(&crew.event_loop(py)?)?
+        job.get().crew(py).get().scope(py)?
     };
     if let Some(scope) = scope {
         return apart(|| shielded(channel, scope, job)).await;

@@ -40,6 +40,8 @@ pub fn work(slf: &Bound<'_, Crew>) {
     let seat = Arc::new(Seat { thread: thread::current(), called: AtomicBool::new(false) });
     let threadlocals = crew.threadlocals.bind(py);
     let library = crew.library.as_ref().map(|library| library.bind(py));
+    // When the call made last was done, where this thread has been at work since.
+    let mut now = None;
     loop {
         let next = next(&mut crew.state(), &seat);
         match next {
@@ -53,9 +55,11 @@ pub fn work(slf: &Bound<'_, Crew>) {
                 if then.grow {
                     Crew::call_soon(slf, interned::grow(py));
                 }
-                let began = Instant::now();
+                let began = now.unwrap_or_else(Instant::now);
                 job.get().make(py, threadlocals, library);
-                if finish(crew, py, job, pass, began) {
+                let ended = Instant::now();
+                now = Some(ended);
+                if finish(crew, py, job, pass, began, ended) {
                     Crew::call_soon(slf, interned::report(py));
                 }
             }
@@ -67,6 +71,7 @@ pub fn work(slf: &Bound<'_, Crew>) {
             }
             Next::Sleep => {
                 let since = Instant::now();
+                now = None;
                 loop {
                     py.detach(|| thread::park_timeout(IDLE.saturating_sub(since.elapsed())));
                     let mut state = crew.state();
@@ -134,9 +139,9 @@ fn next(state: &mut State, seat: &Arc<Seat>) -> Next {
 }
 
 /// Puts a call that was made where it is reported from. Whether the event loop has to be told now.
-fn finish(crew: &Crew, py: Python<'_>, job: Py<Job>, pass: Pass, began: Instant) -> bool {
+fn finish(crew: &Crew, py: Python<'_>, job: Py<Job>, pass: Pass, began: Instant, ended: Instant) -> bool {
     // Somebody may have lowered the limit meanwhile; not while short calls follow one another in one thread.
-    let may_be_too_many = pass == Pass::Token && (crew.state().running > 1 || began.elapsed() >= BATCH);
+    let may_be_too_many = pass == Pass::Token && (crew.state().running > 1 || ended - began >= BATCH);
     let too_many = may_be_too_many
         && crew
             .limiter
@@ -158,7 +163,7 @@ fn finish(crew: &Crew, py: Python<'_>, job: Py<Job>, pass: Pass, began: Instant)
     }
     let first = *state.first_done.get_or_insert(began);
     state.done.push(job);
-    let now = !state.report_scheduled && first.elapsed() >= BATCH;
+    let now = !state.report_scheduled && ended - first >= BATCH;
     state.report_scheduled |= now;
     now
 }
