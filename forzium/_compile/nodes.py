@@ -19,7 +19,7 @@ from forzium._fields import ModelField, Undefined
 from forzium.dependencies.body import request_body_to_args, should_embed_body_fields
 from forzium.dependencies.callables import is_async_gen_callable, is_coroutine_callable, is_gen_callable
 from forzium.dependencies.forms import form_models
-from forzium.dependencies.models import Dependant, UsesScopesCache, cache_key, oauth_scopes
+from forzium.dependencies.models import Dependant, UsesScopesCache, cache_key, oauth_scopes, uses_scopes
 from forzium.dependencies.utils import get_dependant, get_flat_body_params
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
@@ -86,9 +86,14 @@ class Nodes:
             return self._reuse(known, first, own=True)
         lifetime: Literal["function", "request"] = "function" if dependency.scope == "function" else "request"
         at = self._add(self._node(used, _calling(used.call), inputs, names, needs, lifetime), first)
-        self._repeats[at] = not dependency.use_cache or any(
-            self._repeats[visit.reuse if visit.reuse is not None else index]
-            for index, visit in enumerate(self.visits[first:at], first)
+        self._repeats[at] = (
+            not dependency.use_cache
+            # What an override needs may be solved for each set of scopes, where the key is that of what it stands for.
+            or (used.call is not dependency.call and uses_scopes(used, self._uses_scopes))
+            or any(
+                self._repeats[visit.reuse if visit.reuse is not None else index]
+                for index, visit in enumerate(self.visits[first:at], first)
+            )
         )
         self._known.setdefault(key, at)
         return at

@@ -229,6 +229,41 @@ def test_generators_that_yield_not_at_all_or_twice_fail_alike() -> None:
     compare(build, *[Request(f"/{scope}/{call.__name__}") for scope in ("function", "request") for call in odd])
 
 
+def test_what_an_override_needs_is_solved_for_each_set_of_scopes() -> None:
+    def build(fw: Framework) -> Any:
+        log: list[str] = []
+
+        def user(scopes: fw.security.SecurityScopes) -> None:  # type: ignore[name-defined]
+            log.append(f"user {scopes.scopes}")
+
+        def plain() -> str:
+            return "plain"
+
+        def overriding(_: Any = fw.Security(user, scopes=["admin"])) -> str:
+            log.append("overriding")
+            return "overriding"
+
+        def reader(value: Any = fw.Depends(plain)) -> Any:
+            log.append("reader")
+            return value
+
+        app = fw.FastAPI()
+
+        @app.get("/")
+        def read(
+            one: Any = fw.Depends(reader),
+            two: Any = fw.Security(reader, scopes=["read"], use_cache=False),
+            three: Any = fw.Depends(plain),
+        ) -> Any:
+            return one, two, three, log
+
+        app.dependency_overrides[plain] = overriding
+        return app
+
+    answer, *_ = compare(build, Request("/"))
+    assert answer.json()[3] == ["user ['admin']", "overriding", "reader", "user ['read', 'admin']", "reader"]
+
+
 def test_clean_up_comes_after_streams_and_background_tasks_as_the_scopes_say() -> None:
     def build(fw: Framework) -> Any:
         log: list[str] = []
