@@ -145,6 +145,44 @@ def test_other_threads_run_while_large_texts_are_read_and_written() -> None:
         thread.join()
 
 
+@pytest.mark.parametrize("count", [9_999, 10_000, 10_001, 21_846, 43_691, 87_382, 180_000])
+@pytest.mark.parametrize("repeated", [1, 2, 3, 1_000_000])
+def test_an_object_of_many_keys_is_the_dict_that_the_standard_library_makes(count: int, repeated: int) -> None:
+    values = ["1", '"é"', "[0.5]", '{"a":[]}', "null"]
+    keys = [f"ключ {at}" if at % 7 == 0 else f"key {at}" for at in range(-(-count // repeated))]
+    text = "{" + ",".join(f'"{keys[at * 31 % len(keys)]}":{values[at % 5]}' for at in range(count)) + "}"
+    read, expected = fast.loads(text), json.loads(text)
+    assert list(read.items()) == list(expected.items())
+    assert sys.getsizeof(read) <= 4 * sys.getsizeof(expected)
+    assert gc.is_tracked(read) or not any(gc.is_tracked(value) for value in expected.values())
+    for obj in (read, expected):
+        obj["more"] = obj.pop(keys[0])
+        obj |= {str(at): at for at in range(1000)}
+    assert list(read.items()) == list(expected.items())
+
+
+def test_others_may_meet_an_object_of_many_keys_while_it_is_read() -> None:
+    text = "{" + ",".join(f'"key {at}":[{at}]' for at in range(60_000)) + "}"
+    expected = json.loads(text)
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            for obj in gc.get_objects():
+                if type(obj) is dict and "key 1" in obj:
+                    sum(map(len, obj.copy().values()))
+            gc.collect()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        for _ in range(5):
+            assert fast.loads(text) == expected
+    finally:
+        done.set()
+        thread.join()
+
+
 @pytest.mark.parametrize("kind", ["list", "dict"])
 def test_a_container_changed_by_another_thread_is_an_error_or_a_text_never_a_crash(kind: str) -> None:
     def fresh() -> Any:

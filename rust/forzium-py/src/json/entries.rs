@@ -183,7 +183,7 @@ pub(super) unsafe fn own(dict: *mut ffi::PyObject) -> *mut *mut ffi::PyObject {
 
 /// Whether items are read directly. The GIL is held.
 #[inline(always)]
-fn is_direct() -> bool {
+pub(super) fn is_direct() -> bool {
     match DIRECT.load(Ordering::Relaxed) {
         UNTRIED => try_out(),
         known => known == YES,

@@ -14,6 +14,7 @@ mod loads;
 mod number;
 mod object;
 mod outline;
+mod room;
 mod scan;
 mod shapes;
 mod turns;

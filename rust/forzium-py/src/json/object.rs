@@ -8,6 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::keys::Entry;
+use super::room;
 use super::shapes::{self, Shape};
 use super::turns::Turns;
 
@@ -157,7 +158,13 @@ impl Values {
         // own, and null stands in its place. Hashing and comparing exact `str` objects runs no Python code; where others
         // have their turn, they do not know the dict.
         unsafe {
-            let dict = ffi::PyDict_New();
+            let mut dict = if count > LARGE {
+                // To be given much memory takes a while: others have their turn just before.
+                turns.away(py, || ());
+                room::dict(count, self.keys[start.keys])
+            } else {
+                ffi::PyDict_New()
+            };
             if dict.is_null() {
                 return dict;
             }
@@ -182,6 +189,10 @@ impl Values {
             }
             self.keys.truncate(start.keys);
             self.values.truncate(start.values);
+            if count > LARGE && ffi::PyDict_Size(dict) < count as ffi::Py_ssize_t / 2 {
+                // Most keys came more than once.
+                dict = room::cut(dict);
+            }
             dict
         }
     }
