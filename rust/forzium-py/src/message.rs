@@ -12,19 +12,19 @@ type Pattern = PyOnceLock<Py<PyDict>>;
 
 /// `http.response.start`. `headers`: a list of pairs of bytes.
 pub fn response_start<'py>(py: Python<'py>, status: u16, headers: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
-    const USUAL: u16 = 200;
-    static START: Pattern = Pattern::new();
-    let pattern = START.get_or_try_init(py, || {
+    const STATUSES: usize = 600;
+    static START: [Pattern; STATUSES] = [const { Pattern::new() }; STATUSES];
+    let make = || {
         let message = PyDict::new(py);
         message.set_item(interned::r#type(py), interned::http_response_start(py))?;
-        message.set_item(interned::status(py), USUAL)?;
-        message.set_item(interned::headers(py), py.None())?;
-        PyResult::Ok(message.unbind())
-    })?;
-    let message = pattern.bind(py).copy()?;
-    if status != USUAL {
         message.set_item(interned::status(py), status)?;
-    }
+        message.set_item(interned::headers(py), py.None())?;
+        PyResult::Ok(message)
+    };
+    let message = match START.get(usize::from(status)) {
+        Some(pattern) => pattern.get_or_try_init(py, || make().map(Bound::unbind))?.bind(py).copy()?,
+        None => make()?,
+    };
     message.set_item(interned::headers(py), headers)?;
     Ok(message)
 }

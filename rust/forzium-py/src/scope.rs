@@ -35,6 +35,9 @@ pub fn kind(scope: &Bound<'_, PyDict>) -> PyResult<Kind> {
     let Some(kind) = scope.get_item(interned::r#type(py))? else {
         return Err(PyKeyError::new_err("ASGI scope: the key 'type' is missing"));
     };
+    if kind.is(interned::http(py)) {
+        return Ok(Kind::Http);
+    }
     let text = kind.cast::<PyString>().ok().map(|text| text.to_cow()).transpose()?;
     match text.as_deref() {
         Some("http") => Ok(Kind::Http),
@@ -68,6 +71,9 @@ pub fn route_path(connection: &Connection) -> PyResult<(Bound<'_, PyString>, usi
     let root = root.cast::<PyString>().map_err(|_| {
         PyTypeError::new_err("ASGI scope: expected 'root_path' to be a string, but found something else")
     })?;
+    if root.is_empty()? {
+        return Ok((path, 0));
+    }
     let start = match (path.to_cow(), root.to_cow()) {
         (Ok(path), Ok(root)) => match path.strip_prefix(root.as_ref()) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => root.len(),
