@@ -46,6 +46,7 @@ __all__ = [
     "Socket",
     "Table",
     "TrustedHost",
+    "add_task",
     "declared",
     "dumps",
     "first_header",
@@ -125,7 +126,10 @@ class Frames(AsyncGenerator[Any, Any]):
 
 @final
 class Method:
-    """What stands in `WebSocket` for a function, and looks like it. Made by `native`."""
+    """What stands in a class for a function, and looks like it.
+
+    Made by `native` and `add_task`.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
@@ -643,6 +647,12 @@ def native(function: _F, /) -> _F:
 
     Raises:
         TypeError: A name that is none of them.
+    """
+
+def add_task(function: _F, /) -> _F:
+    """Make the method `add_task` of `BackgroundTasks` of the function that declares it.
+
+    That is called where the classes are not as they were written, or the arguments do not fit.
     """
 
 def dumps(obj: Any, /, *, default: Callable[[Any], Any] | None = None) -> bytes:

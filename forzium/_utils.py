@@ -8,9 +8,10 @@ Source: `starlette._utils`, whose names are all here.
 
 import functools
 import inspect
+import operator
 import re
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from types import FunctionType
@@ -69,6 +70,28 @@ def is_async_callable(obj: Any) -> Any:
     if type(obj) is FunctionType and obj.__code__.co_flags & inspect.CO_COROUTINE:
         return True  # by far the commonest, and asked for every background task
     return _is_coroutine_function(obj) or (callable(obj) and _is_coroutine_function(obj.__call__))
+
+
+def as_written(*classes: type, methods: Iterable[str], fields: Iterable[str]) -> Callable[[], bool]:
+    """Remember classes as they are now: gives a function that tells whether nobody has put anything else in since.
+
+    Args:
+        *classes: One, and those it is derived from.
+        methods: Names of attributes, which must be what they were.
+        fields: Names of attributes of instances, which a class must not have.
+    """
+
+    def found() -> list[Any]:
+        return [getattr(of, name) for of in classes for name in methods]
+
+    written = found()
+
+    def holds() -> bool:
+        if any(hasattr(of, name) for of in classes for name in fields):
+            return False
+        return all(map(operator.is_, found(), written))
+
+    return holds
 
 
 class AwaitableOrContextManager(Awaitable[T_co], AbstractAsyncContextManager[T_co], Protocol[T_co]):

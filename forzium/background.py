@@ -9,11 +9,10 @@ Source: `starlette.background` and `fastapi.background`.
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from inspect import CO_COROUTINE
-from types import FunctionType
 from typing import Any, ParamSpec
 
-from forzium._utils import is_async_callable
+from forzium import _forzium
+from forzium._utils import as_written, is_async_callable
 from forzium.concurrency import run_in_threadpool
 
 __all__ = ["BackgroundTask", "BackgroundTasks"]
@@ -67,20 +66,10 @@ class BackgroundTasks(BackgroundTask):
     def __init__(self, tasks: Sequence[BackgroundTask] | None = None) -> None:
         self.tasks = list(tasks) if tasks else []
 
+    @_forzium.add_task
     def add_task(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
         """Add a call. `func` may be `def` or `async def`."""
-        if BackgroundTask.__init__ is not _INIT:
-            self.tasks.append(BackgroundTask(func, *args, **kwargs))
-            return
-        # The same without calling the class, which would take the arguments apart and put them together again.
-        task: Any = _new(BackgroundTask)
-        task.func = func
-        task.args = args
-        task.kwargs = kwargs
-        task.is_async = (type(func) is FunctionType and func.__code__.co_flags & CO_COROUTINE != 0) or (
-            is_async_callable(func)
-        )
-        self.tasks.append(task)
+        self.tasks.append(BackgroundTask(func, *args, **kwargs))
 
     async def __call__(self) -> None:
         """Make the calls."""
@@ -89,13 +78,13 @@ class BackgroundTasks(BackgroundTask):
                 await task()
 
 
-_new = object.__new__
-
-# As written here, to see where somebody has put a function of their own: `_INIT` by what stands above, the others by
-# the core, which makes the calls itself where nobody has.
-_INIT = BackgroundTask.__init__
-_CALL_ONE = BackgroundTask.__call__
-_CALL_ALL = BackgroundTasks.__call__
+# While it holds, the core does what these classes do.
+_as_written = as_written(
+    BackgroundTask,
+    BackgroundTasks,
+    methods=("__new__", "__init__", "__call__", "__getattribute__", "__setattr__"),
+    fields=("func", "args", "kwargs", "is_async", "tasks"),
+)
 
 _NO_SPAN = nullcontext()
 

@@ -11,9 +11,12 @@ mod interned;
 pub mod json;
 mod keywords;
 mod message;
+mod method;
 mod plan;
 mod providers;
+mod tasks;
 mod threads;
+mod unchanged;
 // 2. Middleware: what it makes of a request and of a response.
 mod middleware;
 // 3. Stages: none knows another.
@@ -57,6 +60,8 @@ mod _forzium {
     #[pymodule_export]
     use super::json::{dumps_py, loads_py};
     #[pymodule_export]
+    use super::method::Method;
+    #[pymodule_export]
     use super::middleware::{
         Authentication, BodyCounter, BodyLimit, Coder, Compress, Cors, HttpsRedirect, Outlet, Sessions, TrustedHost,
     };
@@ -69,7 +74,9 @@ mod _forzium {
     #[pymodule_export]
     use super::send::Sender;
     #[pymodule_export]
-    use super::socket::{Exchange, Frames, Method, Socket, native};
+    use super::socket::{Exchange, Frames, Socket, native};
+    #[pymodule_export]
+    use super::tasks::add_task;
     #[pymodule_export]
     use super::text::{first_header, form_kind, parse_cookies, parse_query, plain_url};
     #[pymodule_export]
@@ -80,6 +87,7 @@ mod _forzium {
         let py = super::Bound::py(module);
         super::interned::make(py);
         super::around::set_up(py);
-        super::socket::set_up(py)
+        super::socket::set_up(py);
+        super::method::set_up(py)
     }
 }

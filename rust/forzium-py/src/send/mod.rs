@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use crate::awaitable::{Held, Shared, apart, wait};
 use crate::connection::Connection;
 use crate::middleware::{self, Outlet, Reply};
-use crate::{imports, interned, message, providers};
+use crate::{imports, interned, message, providers, tasks};
 
 /// `send` as handed to responses that are called as ASGI applications: notes when the response starts.
 #[pyclass(module = "forzium._forzium", frozen)]
@@ -160,20 +160,26 @@ pub async fn background(connection: &Connection, tasks: Bound<'_, PyAny>) -> PyR
         drop(tasks);
         return wait(connection.channel(), waiting).await.map(drop);
     };
-    let row = connection.keep(row.into_any());
     drop(tasks);
+    // Kept in the place of the tasks, which were taken from there.
+    let before = connection.vault.borrow_mut().background.replace(row.into_any().unbind());
+    drop(before);
     // A task may add others.
     for at in 0.. {
-        let Some(task) = task_of(&row.get(), at) else { break };
+        let Some(task) = task_of(connection, at) else { break };
         let waiting = called(&task)?;
         drop(task);
         drop(wait(connection.channel(), waiting).await?);
     }
+    let row = connection.vault.borrow_mut().background.take();
+    drop(row);
     Ok(())
 }
 
-fn task_of<'py>(row: &Bound<'py, PyAny>, at: usize) -> Option<Bound<'py, PyAny>> {
-    let row = row.cast::<PyList>().ok()?;
+/// A task of the row that is carried out.
+fn task_of(connection: &Connection, at: usize) -> Option<Bound<'_, PyAny>> {
+    let vault = connection.vault.borrow();
+    let row = vault.background.as_ref()?.bind(connection.py()).cast::<PyList>().ok()?;
     // An `IndexError` would cost as much as a task.
     if at < row.len() { row.get_item(at).ok() } else { None }
 }
@@ -182,13 +188,7 @@ fn task_of<'py>(row: &Bound<'py, PyAny>, at: usize) -> Option<Bound<'py, PyAny>>
 /// replaced what calls them, and no telemetry wants to see them.
 fn row_of<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
     let py = tasks.py();
-    let call = pyo3::intern!(py, "__call__");
-    let class = imports::background_tasks(py)?;
-    if !tasks.get_type().is(class)
-        || !class.getattr(call)?.is(imports::background_call_all(py)?)
-        || !imports::background_task(py)?.getattr(call)?.is(imports::background_call_one(py)?)
-        || providers::telemetry_is_active(py)?
-    {
+    if !tasks::is_tasks(tasks)? || !tasks::are_as_written(py)? || providers::telemetry_is_active(py)? {
         return Ok(None);
     }
     let row = tasks.getattr(pyo3::intern!(py, "tasks"))?;

@@ -1,7 +1,7 @@
 //! What Python calls: a WebSocket's `receive` and `send` and what is built on them.
 //!
 //! [`Socket`] is the base of `forzium.websockets.WebSocket`: the host's two callables and how far each side has come.
-//! [`Method`] is what stands in that class for a coroutine function; calling one gives an [`Exchange`], which is awaited,
+//! What stands in that class for a coroutine function gives, when it is called, an [`Exchange`], which is awaited,
 //! or [`Frames`], which are iterated over.
 //! The loop of a WebSocket endpoint is a handful of Python steps a message, so that each coroutine it would otherwise
 //! make counts: here one object is made, and it drives the host's awaitable itself.
@@ -25,12 +25,17 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::awaitable::Shared;
+use crate::awaitable::{self, Shared};
 
 pub use exchange::Exchange;
 pub use frames::Frames;
-pub use method::{Method, native, set_up};
+pub use method::native;
 use state::State;
+
+/// Fills in the slots of the types that `#[pyclass]` has no word for. Called once, when the module is made.
+pub fn set_up(py: Python<'_>) {
+    awaitable::give_am_send::<Exchange>(py);
+}
 
 /// The base of a WebSocket: the host's callables, and the two states.
 #[pyclass(module = "forzium._forzium", subclass, dict, weakref, frozen)]

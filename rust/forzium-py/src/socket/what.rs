@@ -5,7 +5,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::Socket;
-use super::method::Method;
+use super::method::what_of;
+use crate::unchanged;
 
 /// What a call does. The first five are steps that a subclass or an instance may replace; the others are made of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,21 +75,18 @@ impl What {
 
     /// Whether somebody has put something else in its place: a subclass, a patch of the class, or an instance.
     pub fn is_replaced(self, socket: &Bound<'_, Socket>) -> PyResult<bool> {
-        // SAFETY: the type of a live object is live.
-        let version = unsafe { (*ffi::Py_TYPE(socket.as_ptr())).tp_version_tag };
+        let class = socket.get_type();
+        let version = unchanged::version(&class);
         let (mut seen, mut replaced) = socket.get().seen.0.get();
-        // A type that is changed loses its number (0), and gets another one when it is looked at.
         if version == 0 || seen != version {
-            let class = socket.get_type();
             replaced = 0;
             for step in STEPS {
                 let found = class.getattr(step.step(socket.py()))?;
-                if !found.cast_exact::<Method>().is_ok_and(|method| method.get().what == step) {
+                if what_of(&found) != Some(step) {
                     replaced |= 1 << step as u8;
                 }
             }
-            // SAFETY: as above.
-            seen = unsafe { (*ffi::Py_TYPE(socket.as_ptr())).tp_version_tag };
+            seen = unchanged::version(&class);
             socket.get().seen.0.set((seen, replaced));
         }
         Ok(replaced & (1 << self as u8) != 0 || has_own(socket, self.step(socket.py()))?)
