@@ -51,6 +51,7 @@ __all__ = [
     "dumps",
     "first_header",
     "form_kind",
+    "http_exception_init",
     "in_thread",
     "lane",
     "loads",
@@ -128,7 +129,7 @@ class Frames(AsyncGenerator[Any, Any]):
 class Method:
     """What stands in a class for a function, and looks like it.
 
-    Made by `native` and `add_task`.
+    Made by `native`, `add_task` and `http_exception_init`.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
@@ -653,6 +654,12 @@ def add_task(function: _F, /) -> _F:
     """Make the method `add_task` of `BackgroundTasks` of the function that declares it.
 
     That is called where the classes are not as they were written, or the arguments do not fit.
+    """
+
+def http_exception_init(function: _F, /) -> _F:
+    """Make the method `__init__` of `HTTPException` of the function that declares it.
+
+    That is called where the class is not as it was written, for another class, or without a detail.
     """
 
 def dumps(obj: Any, /, *, default: Callable[[Any], Any] | None = None) -> bytes:

@@ -11,6 +11,8 @@ Source: `fastapi.exceptions` and `starlette.exceptions`.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from forzium import _forzium
+from forzium._utils import as_written
 from forzium.exceptions.base import HTTPException as StarletteHTTPException
 from forzium.exceptions.base import WebSocketException as StarletteWebSocketException
 
@@ -58,14 +60,18 @@ class HTTPException(StarletteHTTPException):
 
     detail: Any
 
+    @_forzium.http_exception_init
     def __init__(self, status_code: int, detail: Any = None, headers: Mapping[str, str] | None = None) -> None:
-        if detail is None or type(self) is not HTTPException:
-            super().__init__(status_code, detail, headers)
-            return
-        # What the base does, where nothing can stand between: finding and calling that costs as much as the rest.
-        self.status_code = status_code
-        self.detail = detail
-        self.headers = headers
+        super().__init__(status_code, detail, headers)
+
+
+# While it holds, the core does what this class does.
+_as_written = as_written(
+    StarletteHTTPException,
+    HTTPException,
+    methods=("__init__", "__getattribute__", "__setattr__"),
+    fields=("status_code", "detail", "headers"),
+)
 
 
 class WebSocketException(StarletteWebSocketException):

@@ -263,6 +263,8 @@ def test_exceptions_of_every_make_are_answered_alike() -> None:
             lambda: fw.HTTPException(418),
             lambda: fw.HTTPException(418, None),
             lambda: fw.HTTPException(599, detail=""),
+            lambda: fw.HTTPException(999, '"quoted", \u00fc,\n\x1f\x7f'),
+            lambda: fw.HTTPException(418, "long " * 1_000),
             lambda: fw.HTTPException(418, ["a", {"b": 1}]),
             lambda: fw.HTTPException(418, "short", {"x-own": "1", "content-type": "text/own"}),
             lambda: fw.HTTPException(418, "short", {}),
@@ -286,5 +288,5 @@ def test_exceptions_of_every_make_are_answered_alike() -> None:
 
         return app
 
-    outcomes = compare(build, *(Request(f"/{at}{part}") for at in range(13) for part in ("", "/seen")))
+    outcomes = compare(build, *(Request(f"/{at}{part}") for at in range(15) for part in ("", "/seen")))
     assert outcomes[0].status == 418

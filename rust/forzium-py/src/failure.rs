@@ -11,8 +11,9 @@ use pyo3::{ffi, intern};
 
 use crate::awaitable::{Held, apart, wait};
 use crate::connection::Connection;
+use crate::exceptions::Reader;
 use crate::serialize::Outgoing;
-use crate::{disconnect, imports, interned, message, send, serialize};
+use crate::{disconnect, imports, interned, json, message, send, serialize};
 
 const UNPROCESSABLE: u16 = 422;
 
@@ -30,13 +31,29 @@ pub async fn handle(connection: &Connection, error: PyErr) -> PyResult<()> {
         late.set_cause(py, Some(error));
         return Err(late);
     }
-    if let Some(written) = known_answer(connection, &handler, error.value(py).as_any())? {
+    if let Some(written) = known_answer_of(connection, &handler, error.value(py).as_any())? {
         forget_frames(error.value(py));
         drop(error);
         drop(handler);
         return written.send(connection).await;
     }
     apart(|| let_answer(connection, handler, error)).await
+}
+
+/// What is answered to an exception, where that can be written at once, and somebody is there to be answered.
+///
+/// As far as [`handle`] would come without waiting for a handler.
+pub fn known_answer<'c>(connection: &'c Connection, error: &PyErr) -> PyResult<Option<Written<'c>>> {
+    let py = connection.py();
+    if connection.left.get() || connection.started.get() || !error.is_instance_of::<PyException>(py) {
+        return Ok(None);
+    }
+    let Some(handler) = handler_of(connection, error.value(py).as_any())? else { return Ok(None) };
+    let written = known_answer_of(connection, &handler, error.value(py).as_any())?;
+    if written.is_some() {
+        forget_frames(error.value(py));
+    }
+    Ok(written)
 }
 
 /// Answers an exception with what its handler returns.
@@ -63,7 +80,7 @@ fn forget_frames(exception: &Bound<'_, PyBaseException>) {
 
 /// What the handlers that the framework brings would answer; none where somebody else's is to, or where it takes the
 /// response class.
-fn known_answer<'c>(
+fn known_answer_of<'c>(
     connection: &'c Connection,
     handler: &Bound<'c, PyAny>,
     exception: &Bound<'c, PyAny>,
@@ -73,13 +90,14 @@ fn known_answer<'c>(
         return Ok(None);
     }
     if handler.is(imports::http_exception_handler(py)?) {
-        let status = exception.getattr(interned::status_code(py))?.extract::<u16>()?;
+        let said = Reader::new(exception)?;
+        let status = said.read(interned::status_code(py))?.extract::<u16>()?;
         // Headers of the user's may replace ours.
-        let extra = exception.getattr(interned::headers(py))?;
+        let extra = said.read(interned::headers(py))?;
         if !extra.is_none() || !serialize::allows_body(status) {
             return Ok(None);
         }
-        return detailed(py, status, &exception.getattr(interned::detail(py))?).map(Some);
+        return detailed(py, status, &said.read(interned::detail(py))?).map(Some);
     }
     if handler.is(imports::validation_exception_handler(py)?) {
         return unless_bytes(py, detailed(py, UNPROCESSABLE, &exception.call_method0(interned::errors(py))?));
@@ -165,14 +183,15 @@ fn is_answered_by(
 }
 
 /// An answer, written.
-struct Written<'c> {
+pub struct Written<'c> {
     status: u16,
     headers: Bound<'c, PyList>,
     body: Bound<'c, PyBytes>,
 }
 
 impl Written<'_> {
-    async fn send(self, connection: &Connection) -> PyResult<()> {
+    /// Sends it.
+    pub async fn send(self, connection: &Connection) -> PyResult<()> {
         send::written(connection, self.status, &self.headers, &self.body).await
     }
 }
@@ -185,9 +204,15 @@ impl From<Written<'_>> for Outgoing {
 
 /// `{"detail": ...}`, with a status.
 fn detailed<'py>(py: Python<'py>, status: u16, detail: &Bound<'py, PyAny>) -> PyResult<Written<'py>> {
-    let content = PyDict::new(py);
-    content.set_item(interned::detail(py), detail)?;
-    let body = serialize::write_json(content.as_any())?;
+    let text = detail.cast_exact::<PyString>().ok();
+    let body = match text.map(|text| json::dumps_text_in(py, b"{\"detail\":", text, b'}')).transpose()?.flatten() {
+        Some(body) => body,
+        None => {
+            let content = PyDict::new(py);
+            content.set_item(interned::detail(py), detail)?;
+            serialize::write_json(content.as_any())?
+        }
+    };
     let headers = message::content_headers(py, body.as_bytes().len(), message::json_content_type(py)?)?;
     Ok(Written { status, headers, body })
 }

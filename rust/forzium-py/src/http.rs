@@ -249,8 +249,16 @@ async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
     } else {
         guard(answer(connection, plan)).await
     };
-    if served.is_ok() && connection.vault.borrow().closing.is_none() {
-        return served;
+    if connection.vault.borrow().closing.is_none() {
+        match &served {
+            Ok(()) => return served,
+            Err(error) => {
+                if let Some(written) = failure::known_answer(connection, error)? {
+                    drop(served);
+                    return written.send(connection).await;
+                }
+            }
+        }
     }
     apart(|| settle(connection, served)).await
 }

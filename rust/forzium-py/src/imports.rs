@@ -82,6 +82,8 @@ imports! {
     background_as_written = "forzium.background", "_as_written",
     security_scopes = "forzium.security.oauth2", "SecurityScopes",
     http_exception = "forzium.exceptions", "StarletteHTTPException",
+    fastapi_http_exception = "forzium.exceptions", "HTTPException",
+    http_exception_as_written = "forzium.exceptions", "_as_written",
     http_exception_handler = "forzium.exception_handlers", "http_exception_handler",
     request_validation_error = "forzium.exceptions", "RequestValidationError",
     validation_exception_handler = "forzium.exception_handlers", "request_validation_exception_handler",

@@ -6,6 +6,7 @@
 mod awaitable;
 mod connection;
 mod disconnect;
+mod exceptions;
 mod imports;
 mod interned;
 pub mod json;
@@ -55,6 +56,8 @@ mod _forzium {
     use super::chain::{Chain, Routes};
     #[pymodule_export]
     use super::disconnect::DisconnectWatch;
+    #[pymodule_export]
+    use super::exceptions::http_exception_init;
     #[pymodule_export]
     use super::extract::FormReader;
     #[pymodule_export]

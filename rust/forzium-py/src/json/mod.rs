@@ -23,7 +23,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyByteArray, PyBytes, PyMemoryView, PyString};
 
-pub use dumps::{Rules, dumps, dumps_into, dumps_outlined};
+pub use dumps::{Rules, dumps, dumps_into, dumps_outlined, dumps_text_in};
 pub use loads::loads;
 pub use outline::Outline;
 

@@ -21,7 +21,7 @@ use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use self::failed::Failed;
 use self::output::{Cursor, Output, SMALL, Written};
@@ -112,6 +112,33 @@ pub fn dumps_outlined<'py>(
             let end = writing.output.without_comma(end);
             writing.output.finish_bytes(py, end).map(Some)
         }
+        Err(Failed) => {
+            drop(PyErr::take(py));
+            Ok(None)
+        }
+    }
+}
+
+/// A string as JSON text between `before` and `after`, which stand there as they are; `None` where it has no form in UTF-8:
+/// then nothing has happened.
+#[inline(never)] // as above
+pub fn dumps_text_in<'py, const N: usize>(
+    py: Python<'py>,
+    before: &[u8; N],
+    text: &Bound<'py, PyString>,
+    after: u8,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let mut small = [MaybeUninit::uninit(); SMALL];
+    let (output, cursor) = Output::bytes(&mut small);
+    let mut open = [MaybeUninit::uninit(); MAX_DEPTH];
+    let mut writing = Writing::new(py, output, &mut open, Rules::Plain { default: None, foreign: None });
+    // SAFETY: `text` is a live string and stays borrowed for the call.
+    let written = writing
+        .output
+        .constant(cursor, before)
+        .and_then(|cursor| unsafe { writing.string(cursor, text.as_ptr(), after, 0) });
+    match written {
+        Ok(end) => writing.output.finish_bytes(py, end).map(Some),
         Err(Failed) => {
             drop(PyErr::take(py));
             Ok(None)
