@@ -6,8 +6,8 @@
 //! middleware of somebody else's ends a chain; what it encloses is a chain again, which it calls as it would call any
 //! ASGI application. So the order is the one that was declared.
 //!
-//! `run` is where a link stands that encloses the rest instead of only looking at what passes: it is given the chain
-//! and its place, and carries out what is inside with `apart(|| run(connection, chain, place + 1))`.
+//! A link that encloses the rest instead of only looking at what passes, as a limit of the body does, is entered in its
+//! turn and left in `leave`, the innermost first.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::awaitable::{Awaitable, Held, apart, guard, wait};
 use crate::connection::Connection;
-use crate::middleware::{BodyLimit, Entry, Link, Outlet};
+use crate::middleware::{BodyLimit, Entry, Limited, Link, Outlet};
 use crate::route::Table;
 use crate::router::Dispatcher;
 use crate::{failure, http, interned, send};
@@ -84,14 +84,27 @@ pub struct Chain {
     end: End,
 }
 
-/// Carries out the links from `from` on, and what they enclose.
-pub async fn run(connection: &Connection, chain: &Chain, from: usize) -> PyResult<()> {
-    let mut from = from;
+/// Carries out the links of a chain, and what they enclose.
+pub async fn run(connection: &Connection, chain: &Chain) -> PyResult<()> {
+    let mut limits = Vec::new();
+    let done = guard(inside(connection, chain, &mut limits)).await;
+    if limits.is_empty() { done } else { apart(|| leave(connection, limits, done)).await }
+}
+
+/// A limit of the body that is in force, and what it needs to be left.
+type Entered<'c> = (&'c BodyLimit, Limited<'c>, Option<Bound<'c, PyAny>>);
+
+/// Everything that limits of the body enclose; they are entered on the way.
+async fn inside<'c>(connection: &'c Connection, chain: &'c Chain, limits: &mut Vec<Entered<'c>>) -> PyResult<()> {
+    let mut from = 0;
     while let Some((place, entry)) = chain.enter(connection, from)? {
-        match apart(|| stopped(connection, chain, place, entry)).await? {
-            Stopped::Goes => from = place + 1,
-            Stopped::Done => return Ok(()),
+        if let Entry::Encloses(limit) = entry {
+            let (limited, before) = limit.get().enter(connection)?;
+            limits.push((limit.get(), limited, before));
+        } else if let Stopped::Done = apart(|| stopped(connection, chain, place, entry)).await? {
+            return Ok(());
         }
+        from = place + 1;
     }
     let end = chain.end(connection)?;
     let routes = match end {
@@ -110,6 +123,19 @@ pub async fn run(connection: &Connection, chain: &Chain, from: usize) -> PyResul
     }
 }
 
+/// Leaves limits of the body, the innermost first.
+async fn leave(connection: &Connection, limits: Vec<Entered<'_>>, done: PyResult<()>) -> PyResult<()> {
+    let mut done = done;
+    for (limit, limited, before) in limits.into_iter().rev() {
+        done = match limit.leave(connection, limited, before, done) {
+            Ok(Some(reply)) => guard(send::reply(connection, reply)).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+    }
+    done
+}
+
 /// What became of a request at a link that did not let it pass at once.
 enum Stopped {
     Goes,
@@ -121,25 +147,11 @@ async fn stopped(connection: &Connection, chain: &Chain, place: usize, entry: En
     let reply = match (entry, chain.links.get(place)) {
         (Entry::Answered(reply), _) => Some(reply),
         (Entry::Asks, Some(link)) => link.ask(connection).await?,
-        (Entry::Encloses(link), _) => {
-            limited(connection, chain, place, link.get()).await?;
-            return Ok(Stopped::Done);
-        }
-        (Entry::Passed | Entry::Asks, _) => None,
+        (Entry::Passed | Entry::Asks | Entry::Encloses(_), _) => None,
     };
     let Some(reply) = reply else { return Ok(Stopped::Goes) };
     send::reply(connection, reply).await?;
     Ok(Stopped::Done)
-}
-
-/// Carries out what a limit of the body encloses.
-async fn limited(connection: &Connection, chain: &Chain, place: usize, limit: &BodyLimit) -> PyResult<()> {
-    let (limited, before) = limit.enter(connection)?;
-    let result = guard(apart(|| run(connection, chain, place + 1))).await;
-    match limit.leave(connection, limited, before, result)? {
-        Some(reply) => send::reply(connection, reply).await,
-        None => Ok(()),
-    }
 }
 
 /// Calls an ASGI application.
@@ -162,7 +174,7 @@ pub async fn application(
     router: &Py<PyAny>,
     errors: &Py<PyAny>,
 ) -> PyResult<()> {
-    match guard(run(connection, chain, 0)).await {
+    match run(connection, chain).await {
         Ok(()) => Ok(()),
         Err(error) => apart(|| http::unhandled(connection, error, router, errors)).await,
     }
@@ -254,7 +266,7 @@ impl Chain {
             connection,
             Box::pin(async move {
                 let py = machine.py();
-                run(&machine, machine.origin.held::<Chain>(py)?, 0).await?;
+                run(&machine, machine.origin.held::<Chain>(py)?).await?;
                 Ok(py.None())
             }),
         );

@@ -19,10 +19,8 @@ use crate::{disconnect, failure, imports, interned, pipeline, scope, send, solve
 
 /// Who answers a request, once it is known.
 enum Way<'c> {
-    /// A native route, by its plan.
-    Plan(&'c Plan),
-    /// The same under a limit of the body.
-    Limited(&'c Plan, &'c BodyLimit),
+    /// A native route, by its plan, and the limit of the body that it is under.
+    Plan(&'c Plan, Option<&'c BodyLimit>),
     /// A route that answers as plain ASGI.
     Route(&'c Py<PyAny>),
     /// A redirect to the path with or without its last slash.
@@ -38,8 +36,7 @@ enum Way<'c> {
 pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table) -> PyResult<()> {
     let way = route(connection, router, table)?;
     match way {
-        Way::Plan(plan) => serve(connection, plan).await,
-        Way::Limited(plan, limit) => apart(|| limited(connection, plan, limit)).await,
+        Way::Plan(plan, limit) => serve(connection, plan, limit).await,
         Way::Route(route) => handed_over(connection, route).await,
         Way::Redirect(response) => apart(|| send::response(connection, response)).await,
         Way::Nobody => apart(|| unmatched(connection, table)).await,
@@ -88,10 +85,7 @@ fn route<'c>(connection: &'c Connection, router: &Py<PyAny>, table: &'c Table) -
     let watched = connection.enclosed && connection.is_watched()?;
     if full && !watched {
         let plan = connection.plan.hold(entry.plan.get(py)?)?;
-        return Ok(match &entry.limit {
-            Some(limit) => Way::Limited(plan, limit.get()),
-            None => Way::Plan(plan),
-        });
+        return Ok(Way::Plan(plan, entry.limit.as_ref().map(Py::get)));
     }
     report_route(connection, entry, entry.is_mount)?;
     Ok(Way::Route(&entry.route))
@@ -232,24 +226,18 @@ fn redirect_target<'c>(
     Ok(Some(target))
 }
 
-/// Carries out a native route under a limit of the body.
-async fn limited(connection: &Connection, plan: &Plan, limit: &BodyLimit) -> PyResult<()> {
-    let (limited, before) = limit.enter(connection)?;
-    let result = guard(serve(connection, plan)).await;
-    match limit.leave(connection, limited, before, result)? {
-        Some(reply) => send::reply(connection, reply).await,
-        None => Ok(()),
-    }
-}
-
 /// Carries out a native route: the plan, the response, clean-up, exception handlers.
-async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
+async fn serve(connection: &Connection, plan: &Plan, limit: Option<&BodyLimit>) -> PyResult<()> {
+    let limited = match limit {
+        None => None,
+        Some(limit) => Some((limit, limit.enter(connection)?)),
+    };
     let served = if connection.websocket {
         apart(|| guard(websocket::converse(connection, plan))).await
     } else {
         guard(answer(connection, plan)).await
     };
-    if connection.vault.borrow().closing.is_none() {
+    if limited.is_none() && connection.vault.borrow().closing.is_none() {
         match &served {
             Ok(()) => return served,
             Err(error) => {
@@ -260,7 +248,12 @@ async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
             }
         }
     }
-    apart(|| settle(connection, served)).await
+    let settled = apart(|| guard(settle(connection, served))).await;
+    let Some((limit, (limited, before))) = limited else { return settled };
+    match limit.leave(connection, limited, before, settled)? {
+        Some(reply) => apart(|| send::reply(connection, reply)).await,
+        None => Ok(()),
+    }
 }
 
 /// Lets exception handlers answer and closes files, as far as there is need of either.
@@ -288,41 +281,49 @@ async fn close_files(connection: &Connection) -> PyResult<()> {
 }
 
 /// Everything between the match and the exception handlers: what FastAPI's `request_response` encloses.
+///
+/// What there is to send is sent between the clean-up of the one lifetime and that of the other.
 async fn answer(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let executed = match pipeline::execute(connection, plan).await {
-        Ok(Some(outgoing)) => Ok(outgoing),
-        Ok(None) => refused(connection, plan),
+        Ok(Some(outgoing)) => Ok(Some(outgoing)),
+        Ok(None) => refused(connection, plan).map(Some),
         Err(error) => Err(error),
     };
-    if connection.vault.borrow().has_exits() {
-        return apart(|| cleaned_up(connection, executed)).await;
-    }
-    let outgoing = executed?;
-    if connection.left.get() {
+    let cleans_up = connection.vault.borrow().has_exits();
+    let executed = if cleans_up { apart(|| returned(connection, executed)).await } else { executed };
+    let left = connection.left.get();
+    let delivered = match executed {
+        Ok(Some(outgoing)) if !left => deliver(connection, outgoing).await,
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let ended = if cleans_up { apart(|| ended(connection, delivered, left)).await } else { delivered };
+    if left && ended.is_ok() {
         return Err(disconnect::client_disconnect(connection)?);
     }
-    deliver(connection, outgoing).await
+    ended
 }
 
-/// Sends what there is to send, between the clean-up of the one lifetime and that of the other.
-async fn cleaned_up(connection: &Connection, executed: PyResult<Outgoing>) -> PyResult<()> {
+/// Cleans up when the endpoint has returned, or raised. Gives what there is to send: nothing where an exception was
+/// swallowed after the client had left.
+async fn returned(connection: &Connection, executed: PyResult<Option<Outgoing>>) -> PyResult<Option<Outgoing>> {
     let (outgoing, failed) = match executed {
-        Ok(outgoing) => (Some(outgoing), None),
+        Ok(outgoing) => (outgoing, None),
         Err(error) => (None, Some(error)),
     };
-    let mut failed = solve::unwind(connection, Lifetime::Function, failed).await;
-    let left = connection.left.get();
-    if failed.is_none() && !left {
-        failed = match outgoing {
-            Some(outgoing) => deliver(connection, outgoing).await.err(),
-            None => Some(swallowed(connection)?),
-        };
-    }
-    let had_failed = failed.is_some();
-    match solve::unwind(connection, Lifetime::Request, failed).await {
+    match solve::unwind(connection, Lifetime::Function, failed).await {
         Some(error) => Err(error),
-        None if left => Err(disconnect::client_disconnect(connection)?),
-        None if had_failed => Err(swallowed(connection)?),
+        None if outgoing.is_none() && !connection.left.get() => Err(swallowed(connection)?),
+        None => Ok(outgoing),
+    }
+}
+
+/// Cleans up when the response was sent, or was not.
+async fn ended(connection: &Connection, delivered: PyResult<()>, left: bool) -> PyResult<()> {
+    let had_failed = delivered.is_err();
+    match solve::unwind(connection, Lifetime::Request, delivered.err()).await {
+        Some(error) => Err(error),
+        None if had_failed && !left => Err(swallowed(connection)?),
         None => Ok(()),
     }
 }

@@ -33,7 +33,7 @@ pub async fn execute(connection: &Connection, plan: &Plan) -> PyResult<Option<Ou
 
 /// Everything between the body and the response.
 async fn outgoing(connection: &Connection, plan: &Plan) -> PyResult<Option<Outgoing>> {
-    let Some(value) = solve(connection, plan).await? else {
+    let Some(Solved::Value(value)) = solve(connection, plan, true).await? else {
         return Ok(None);
     };
     if let Some(stream) = &plan.answer.stream {
@@ -57,7 +57,7 @@ pub fn invalid(connection: &Connection, plan: &Plan) -> PyErr {
 
 /// Carries out the plan of a WebSocket connection.
 pub async fn converse(connection: &Connection, plan: &Plan) -> PyResult<()> {
-    if solve(connection, plan).await?.is_some() {
+    if solve(connection, plan, true).await?.is_some() {
         return Ok(());
     }
     let py = connection.py();
@@ -70,39 +70,18 @@ fn taken_errors(connection: &Connection) -> PyResult<Bound<'_, PyList>> {
     PyList::new(connection.py(), errors)
 }
 
-/// What is left to do when the dependencies are solved.
-struct Solved<'c> {
-    endpoint: &'c Node,
-    slot: usize,
-    arguments: Vec<Bound<'c, PyAny>>,
-    /// Plain functions that have still to be called, on the way to the endpoint.
-    trip: Trip<'c>,
-}
-
-/// Solves the dependencies in order and calls the endpoint; none where there are validation errors.
-async fn solve(connection: &Connection, plan: &Plan) -> PyResult<Option<Py<PyAny>>> {
-    let Some(Solved { endpoint, slot, arguments, mut trip }) = solved(connection, plan, true).await? else {
-        return Ok(None);
-    };
-    if Trip::takes(endpoint) {
-        trip.add(endpoint, slot, arguments);
-        return apart(|| trip.run(connection)).await.map(Some);
-    }
-    call::run(connection, endpoint, arguments).await.map(Some)
-}
-
 /// Solves the dependencies for somebody who calls the endpoint himself: the arguments by name, the errors, the
 /// background tasks and the response handed out.
 pub async fn values(connection: &Connection, plan: &Plan) -> PyResult<Py<PyAny>> {
-    let values = match solved(connection, plan, false).await? {
-        Some(Solved { endpoint, arguments, .. }) => {
+    let values = match solve(connection, plan, false).await? {
+        Some(Solved::Arguments(endpoint, arguments)) => {
             let values = PyDict::new(connection.py());
             for (name, value) in endpoint.names.bind(connection.py()).iter().zip(arguments) {
                 values.set_item(name, value)?;
             }
             Some(values)
         }
-        None => None,
+        Some(Solved::Value(_)) | None => None,
     };
     let py = connection.py();
     let errors = taken_errors(connection)?;
@@ -110,11 +89,19 @@ pub async fn values(connection: &Connection, plan: &Plan) -> PyResult<Py<PyAny>>
     Ok((values, errors, vault.background.as_ref(), vault.response.as_ref()).into_pyobject(py)?.into_any().unbind())
 }
 
-/// Solves the dependencies in order; none where there are validation errors.
+/// How far a plan was carried out.
+enum Solved<'c> {
+    /// What the endpoint returned.
+    Value(Py<PyAny>),
+    /// The endpoint and what it is to be called with.
+    Arguments(&'c Node, Vec<Bound<'c, PyAny>>),
+}
+
+/// Solves the dependencies in order and, if it `calls`, the endpoint, which comes last; none where there are validation
+/// errors.
 ///
-/// Plain functions that follow one another share a trip to a worker thread; where the endpoint is one and `takes_along`
-/// says so, the last trip is left for it to join.
-async fn solved<'c>(connection: &'c Connection, plan: &'c Plan, takes_along: bool) -> PyResult<Option<Solved<'c>>> {
+/// Plain functions that follow one another share a trip to a worker thread.
+async fn solve<'c>(connection: &'c Connection, plan: &'c Plan, calls: bool) -> PyResult<Option<Solved<'c>>> {
     let mut progress = Progress::new(connection, plan);
     let mut trip = Trip::default();
     let last = plan.visits.len() - 1;
@@ -124,7 +111,7 @@ async fn solved<'c>(connection: &'c Connection, plan: &'c Plan, takes_along: boo
             progress.taken_over(connection, visit, earlier);
             continue;
         }
-        let joins = Trip::takes(node) && (takes_along || at < last);
+        let joins = Trip::takes(node) && (calls || at < last);
         if !joins && !trip.is_empty() {
             apart(|| std::mem::take(&mut trip).run(connection)).await?;
         }
@@ -133,28 +120,36 @@ async fn solved<'c>(connection: &'c Connection, plan: &'c Plan, takes_along: boo
         let mut complete = progress.ready(node);
         complete &= matches!(extract::inputs(connection, node, &mut arguments)?, Extracted::Complete);
         complete &= matches!(extract::body_inputs(connection, node, &mut arguments).await?, Extracted::Complete);
-        if at == last {
-            if Progress::errors(connection) == 0 {
-                return Ok(Some(Solved { endpoint: node, slot: visit.slot, arguments, trip }));
-            }
+        if at == last && Progress::errors(connection) > 0 {
             if !trip.is_empty() {
                 // Dependencies run whatever the others' errors: what one of them raises comes before those.
                 apart(|| trip.run(connection)).await?;
             }
             return Ok(None);
         }
-        if !complete {
-            progress.invalid(connection, visit, before);
-        } else if joins {
-            trip.add(node, visit.slot, arguments);
-            progress.promised(connection, visit);
-        } else {
-            if node.calling == Calling::AsyncGenerator {
-                solve::enter_shield(connection)?;
-            }
-            let value = call::run(connection, node, arguments).await?;
-            progress.solved(connection, visit, value);
+        if at == last && !calls {
+            return Ok(Some(Solved::Arguments(node, arguments)));
         }
+        if at < last && !complete {
+            progress.invalid(connection, visit, before);
+            continue;
+        }
+        if joins {
+            trip.add(node, visit.slot, arguments);
+            if at == last {
+                return apart(|| trip.run(connection)).await.map(|value| Some(Solved::Value(value)));
+            }
+            progress.promised(connection, visit);
+            continue;
+        }
+        if node.calling == Calling::AsyncGenerator {
+            solve::enter_shield(connection)?;
+        }
+        let value = call::run(connection, node, arguments).await?;
+        if at == last {
+            return Ok(Some(Solved::Value(value)));
+        }
+        progress.solved(connection, visit, value);
     }
     Ok(None)
 }

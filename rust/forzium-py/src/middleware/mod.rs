@@ -8,7 +8,7 @@
 //! Another kind of link: a file here with a `#[pyclass(frozen)]` of its options, which the Python class of the
 //! middleware makes in `_link()`; a variant of [`Link`], and of [`Layer`] where it changes responses. A kind that needs
 //! what it encloses to be a call of its own (to catch what that raises, to wait for it, to give it another `receive`)
-//! gets its variant of [`Link`] too, but is carried out in `chain::run`, by running the chain from the next link on.
+//! gets its variant of [`Link`] too, but is entered and left in `chain::run`.
 //!
 //! Not here: in which order links follow one another and what they enclose (`chain`); sending (stage `send`).
 
@@ -34,7 +34,7 @@ use headers::Headers;
 use outlet::{Changed, Passing};
 
 pub use authentication::Authentication;
-pub use body_limit::{BodyCounter, BodyLimit};
+pub use body_limit::{BodyCounter, BodyLimit, Limited};
 pub use coding::Coder;
 pub use compress::Compress;
 pub use cors::Cors;
