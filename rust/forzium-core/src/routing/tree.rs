@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 
+use ahash::AHashMap;
+
 use super::pattern::{Pattern, Segment};
 
 /// The candidates for a path, as indices in the order of registration.
@@ -33,7 +35,7 @@ impl Iterator for Candidates<'_> {
 /// The patterns of one router.
 #[derive(Debug, Default)]
 pub struct Tree {
-    literals: HashMap<String, usize>,
+    literals: AHashMap<String, usize>,
     radix: matchit::Router<usize>,
     /// For each shape, the patterns that can match a path it matches, in order.
     shapes: Vec<Vec<usize>>,
