@@ -3,12 +3,24 @@
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+type Import = PyOnceLock<Py<PyAny>>;
+
+/// Imports an object. Apart from the functions that give it, which are many and in the way of every request.
+#[cold]
+#[inline(never)]
+fn imported<'py>(py: Python<'py>, cell: &'static Import, module: &str, name: &str) -> PyResult<&'py Bound<'py, PyAny>> {
+    cell.get_or_try_init(py, || Ok(py.import(module)?.getattr(name)?.unbind())).map(|object| object.bind(py))
+}
+
 macro_rules! imports {
     ($($function:ident = $module:literal, $name:literal),+ $(,)?) => {
         $(
             pub fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-                static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-                CELL.get_or_try_init(py, || Ok(py.import($module)?.getattr($name)?.unbind())).map(|cell| cell.bind(py))
+                static CELL: Import = Import::new();
+                match CELL.get(py) {
+                    Some(object) => Ok(object.bind(py)),
+                    None => imported(py, &CELL, $module, $name),
+                }
             }
         )+
     };

@@ -1,15 +1,28 @@
 //! Foundation: every Python string the request path looks up or compares, interned once. Nothing else.
 
-use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
+
+type Name = PyOnceLock<Py<PyString>>;
+
+/// Makes a name. Apart from the functions that give it, which are many and in the way of every request.
+#[cold]
+#[inline(never)]
+fn made<'py>(py: Python<'py>, name: &'static Name, text: &str) -> &'py Bound<'py, PyString> {
+    name.get_or_init(py, || PyString::intern(py, text).unbind()).bind(py)
+}
 
 macro_rules! names {
     ($($function:ident = $text:literal),+ $(,)?) => {
         $(
             #[inline]
             pub fn $function(py: Python<'_>) -> &Bound<'_, PyString> {
-                intern!(py, $text)
+                static NAME: Name = Name::new();
+                match NAME.get(py) {
+                    Some(name) => name.bind(py),
+                    None => made(py, &NAME, $text),
+                }
             }
         )+
 
