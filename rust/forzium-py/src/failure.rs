@@ -15,6 +15,7 @@ use crate::exceptions::Reader;
 use crate::serialize::Outgoing;
 use crate::{disconnect, imports, interned, json, message, send, serialize};
 
+const NOT_FOUND: u16 = 404;
 const UNPROCESSABLE: u16 = 422;
 
 /// Answers an exception, or gives it back.
@@ -237,7 +238,6 @@ pub fn unprocessable(connection: &Connection) -> PyResult<Option<Outgoing>> {
 ///
 /// Errors: `HTTPException` where handlers of the user's may want it.
 pub async fn not_found(connection: &Connection) -> PyResult<()> {
-    const NOT_FOUND: u16 = 404;
     const NORMAL_CLOSURE: u16 = 1000; // RFC 6455, section 7.4.1; Starlette's code for an unknown path
     let py = connection.py();
     if connection.websocket {
@@ -245,25 +245,34 @@ pub async fn not_found(connection: &Connection) -> PyResult<()> {
         wait(connection.channel(), connection.send().call1((message,))?).await?;
         return Ok(());
     }
+    if let Some(written) = known_not_found(connection)? {
+        return written.send(connection).await;
+    }
     if connection.scope().contains(interned::app(py))? {
-        let (class, handler) = (imports::http_exception(py)?, imports::http_exception_handler(py)?);
-        if is_answered_by(connection, class, NOT_FOUND, handler)? {
-            return nothing_here(py, NOT_FOUND)?.send(connection).await;
-        }
-        return Err(PyErr::from_value(class.call1((NOT_FOUND,))?));
+        return Err(PyErr::from_value(imports::http_exception(py)?.call1((NOT_FOUND,))?));
     }
     let response = imports::plain_text(py)?.call1((PyString::new(py, "Not Found"), NOT_FOUND))?;
     send::response(connection, response).await
 }
 
-/// What the framework answers to a path that nothing is found at. Only the list of headers is anew each time: middleware
-/// may change it.
-fn nothing_here(py: Python<'_>, status: u16) -> PyResult<Written<'_>> {
+/// What an application answers to a path that nothing is found at; none outside an application, and where handlers of the
+/// user's may want to see it.
+///
+/// Only the list of headers is anew each time: middleware may change it.
+pub fn known_not_found(connection: &Connection) -> PyResult<Option<Written<'_>>> {
     static BODY: PyOnceLock<Py<PyBytes>> = PyOnceLock::new();
-    let make = || detailed(py, status, intern!(py, "Not Found").as_any()).map(|written| written.body.unbind());
+    let py = connection.py();
+    let (class, handler) = (imports::http_exception(py)?, imports::http_exception_handler(py)?);
+    if connection.websocket
+        || !connection.scope().contains(interned::app(py))?
+        || !is_answered_by(connection, class, NOT_FOUND, handler)?
+    {
+        return Ok(None);
+    }
+    let make = || detailed(py, NOT_FOUND, intern!(py, "Not Found").as_any()).map(|written| written.body.unbind());
     let body = BODY.get_or_try_init(py, make)?.bind(py).clone();
     let headers = message::content_headers(py, body.as_bytes().len(), message::json_content_type(py)?)?;
-    Ok(Written { status, headers, body })
+    Ok(Some(Written { status: NOT_FOUND, headers, body }))
 }
 
 /// `(exception_handlers, status_handlers)` as the scope carries them.

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use pyo3::exceptions::PyException;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -39,14 +40,17 @@ pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table
         Way::Plan(plan, limit) => serve(connection, plan, limit).await,
         Way::Route(route) => handed_over(connection, route).await,
         Way::Redirect(response) => apart(|| send::response(connection, response)).await,
-        Way::Nobody => apart(|| unmatched(connection, table)).await,
+        Way::Nobody => match nothing_here(connection, table)? {
+            Some(written) => written.send(connection).await,
+            None => apart(|| unmatched(connection, table)).await,
+        },
     }
 }
 
 /// Matches the path and the method, and puts into the scope what the route brings.
 fn route<'c>(connection: &'c Connection, router: &Py<PyAny>, table: &'c Table) -> PyResult<Way<'c>> {
     let (py, scope) = (connection.py(), connection.scope());
-    scope.set_default(interned::router(py), router)?;
+    set_default(scope, interned::router(py), router.bind(py))?;
     if let Some(form_limits) = &table.form_limits {
         form_limits.bind(py).call1((scope,))?;
     }
@@ -89,6 +93,13 @@ fn route<'c>(connection: &'c Connection, router: &Py<PyAny>, table: &'c Table) -
     }
     report_route(connection, entry, entry.is_mount)?;
     Ok(Way::Route(&entry.route))
+}
+
+/// `scope.setdefault(key, value)`, which looks for the key once where `PyDictMethods::set_default` does it twice.
+fn set_default(scope: &Bound<'_, PyDict>, key: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: all three are live objects, the first a dict; a borrowed reference is returned, or null with an exception set.
+    let found = unsafe { ffi::PyDict_SetDefault(scope.as_ptr(), key.as_ptr(), value.as_ptr()) };
+    if found.is_null() { Err(PyErr::fetch(scope.py())) } else { Ok(()) }
 }
 
 /// Puts into the scope what a matched route brings.
@@ -179,6 +190,14 @@ async fn handed_over(connection: &Connection, route: &Py<PyAny>) -> PyResult<()>
         connection.scope().set_item(interned::exception_handlers(py), own.get())?;
     }
     handed.map(|_| ())
+}
+
+/// The answer to what no route does, where nobody else is to be asked for it.
+fn nothing_here<'c>(connection: &'c Connection, table: &Table) -> PyResult<Option<failure::Written<'c>>> {
+    match (&table.low_priority, &table.default) {
+        (None, None) => failure::known_not_found(connection),
+        _ => Ok(None),
+    }
 }
 
 /// Answers what no route does: routes of low priority first, then the router's default.
