@@ -83,7 +83,13 @@ unsafe fn positive(start: At, limit: At) -> Option<(Simple, At)> {
 unsafe fn fraction(point: At, limit: At, whole: u64, before: usize) -> Option<(f64, At)> {
     // SAFETY: as the contract says; behind the point, and behind digits, is the next byte, or the zero at the end.
     unsafe {
-        let (all, end) = few_digits(point.behind(1), limit, whole);
+        let first = point.behind(1);
+        // Most are short or fill the precision of a float: those begin with eight digits.
+        let (all, end) = if limit.since(first) >= 8 && Eight::read(first).others() == 0 {
+            digits(first, limit, whole)
+        } else {
+            few_digits(first, limit, whole)
+        };
         let decimals = end.since(point) - 1;
         if decimals == 0 || before + decimals > MOST_DIGITS || end.read() | 0x20 == b'e' {
             return None;
@@ -115,8 +121,7 @@ unsafe fn few_digits(mut at: At, limit: At, mut value: u64) -> (u64, At) {
 /// Reads digits from `at` on: `value` with these appended (wrong if there are more than [`MOST_DIGITS`]), and where they
 /// end.
 ///
-/// How many there are is found by branches, though it could be computed: what comes after the number can then be looked
-/// at before that is known for certain.
+/// How many are left after the last eight is computed: it is seldom the same as for the number before.
 ///
 /// # Safety
 /// As [`simple`].
@@ -125,12 +130,13 @@ unsafe fn digits(mut at: At, end: At, mut value: u64) -> (u64, At) {
     // SAFETY: as the contract says. Eight bytes are read where there are as many, one only behind a digit or the point.
     unsafe {
         while end.since(at) >= 8 {
-            let chunk = u64::from_le_bytes(at.read_eight()) ^ 0x3030_3030_3030_3030;
-            // In a byte that is no digit the highest bit is set; a carry reaches only bytes after one that is none.
-            if (chunk.wrapping_add(0x7676_7676_7676_7676) | chunk) & 0x8080_8080_8080_8080 != 0 {
-                break;
+            let chunk = Eight::read(at);
+            let others = chunk.others();
+            if others != 0 {
+                let count = others.trailing_zeros() as usize / 8;
+                return (value.wrapping_mul(TENS[count]).wrapping_add(chunk.first(count).joined()), at.behind(count));
             }
-            value = value.wrapping_mul(100_000_000).wrapping_add(joined(chunk));
+            value = value.wrapping_mul(100_000_000).wrapping_add(chunk.joined());
             at = at.behind(8);
         }
         loop {
@@ -144,13 +150,43 @@ unsafe fn digits(mut at: At, end: At, mut value: u64) -> (u64, At) {
     }
 }
 
-/// The number whose digits are the bytes of `chunk`, the lowest byte the first.
-#[inline(always)]
-fn joined(chunk: u64) -> u64 {
-    let pairs = chunk.wrapping_mul(10).wrapping_add(chunk >> 8);
-    let high = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
-    let low = (pairs >> 16 & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
-    high.wrapping_add(low) >> 32
+static TENS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// Eight bytes of a document, the lowest the first, less the digit zero.
+#[derive(Clone, Copy)]
+struct Eight(u64);
+
+impl Eight {
+    /// # Safety
+    /// There are eight bytes at `at`.
+    #[inline(always)]
+    unsafe fn read(at: At) -> Self {
+        // SAFETY: as the contract says.
+        Self(u64::from_le_bytes(unsafe { at.read_eight() }) ^ 0x3030_3030_3030_3030)
+    }
+
+    /// The highest bit of the first byte that is no digit, and perhaps of some behind it; zero if all are digits.
+    #[inline(always)]
+    fn others(self) -> u64 {
+        // A carry reaches only bytes after one that is no digit.
+        (self.0.wrapping_add(0x7676_7676_7676_7676) | self.0) & 0x8080_8080_8080_8080
+    }
+
+    /// The first `count` digits with zeros before them, less than eight.
+    #[inline(always)]
+    fn first(self, count: usize) -> Self {
+        // In two steps, because there may be none.
+        Self(self.0 << (8 * (7 - count)) << 8)
+    }
+
+    /// The number whose digits these are.
+    #[inline(always)]
+    fn joined(self) -> u64 {
+        let pairs = self.0.wrapping_mul(10).wrapping_add(self.0 >> 8);
+        let high = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
+        let low = (pairs >> 16 & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
+        high.wrapping_add(low) >> 32
+    }
 }
 
 /// 5^-n as a fraction: `digits / 2^scale`, rounded down to 64 bits.
