@@ -89,6 +89,7 @@ mod _forzium {
     fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {
         let py = super::Bound::py(module);
         super::interned::make(py);
+        super::awaitable::set_up(py);
         super::around::set_up(py);
         super::socket::set_up(py);
         super::method::set_up(py)

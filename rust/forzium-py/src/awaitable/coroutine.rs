@@ -19,6 +19,46 @@ use super::wait::Driven;
 pub trait Coroutine: PyTypeInfo {
     /// Resumes with a value, as `coroutine.send` does; none is `None`.
     fn resume(slf: &Bound<'_, Self>, value: Option<Py<PyAny>>) -> PyResult<Driven>;
+
+    /// `PyAsyncMethods.am_send`.
+    ///
+    /// # Safety
+    /// It is called with the interpreter's lock held. `object` is an instance; it and `value`, unless that is null, are
+    /// live for the call, and `result` is a place to write one pointer to.
+    unsafe extern "C" fn am_send(
+        object: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+        result: *mut *mut ffi::PyObject,
+    ) -> ffi::PySendResult {
+        Python::attach(|py| {
+            // SAFETY: the caller sees to it.
+            let (object, value) = unsafe {
+                let object = Bound::from_borrowed_ptr(py, object);
+                (object.cast_into_unchecked::<Self>(), Bound::from_borrowed_ptr_or_opt(py, value))
+            };
+            let value = value.filter(|value| !value.is_none()).map(Bound::unbind);
+            let driven = catch_unwind(AssertUnwindSafe(|| Self::resume(&object, value)));
+            let (kind, given) = sent(py, driven.unwrap_or_else(|panic| Err(panicked(&*panic))));
+            // SAFETY: the caller sees to it.
+            unsafe { *result = given };
+            kind
+        })
+    }
+}
+
+/// What a step came to, as `PyIter_Send` tells it: what it gives is owned, or null with an exception set.
+pub type Sent = (ffi::PySendResult, *mut ffi::PyObject);
+
+/// What a step came to, as `am_send` tells it.
+pub fn sent(py: Python<'_>, driven: PyResult<Driven>) -> Sent {
+    match driven {
+        Ok(Driven::Returned(value)) => (ffi::PySendResult::PYGEN_RETURN, value.into_ptr()),
+        Ok(Driven::Yielded(value)) => (ffi::PySendResult::PYGEN_NEXT, value.into_ptr()),
+        Err(error) => {
+            error.restore(py);
+            (ffi::PySendResult::PYGEN_ERROR, ptr::null_mut())
+        }
+    }
 }
 
 /// Lets instances be resumed without the exception that says that an iterator has ended, which `__next__` and `send`
@@ -33,39 +73,11 @@ pub fn give_am_send<T: Coroutine>(py: Python<'_>) {
     // - `PyObject_SelfIter` gives what `__await__` gives.
     unsafe {
         if let Some(slots) = (*class).tp_as_async.as_mut() {
-            slots.am_send = Some(am_send::<T>);
+            slots.am_send = Some(T::am_send);
             slots.am_await = Some(ffi::PyObject_SelfIter);
             (*class).tp_flags |= HAVE_AM_SEND;
         }
     }
-}
-
-/// `PyAsyncMethods.am_send`.
-unsafe extern "C" fn am_send<T: Coroutine>(
-    object: *mut ffi::PyObject,
-    value: *mut ffi::PyObject,
-    result: *mut *mut ffi::PyObject,
-) -> ffi::PySendResult {
-    Python::attach(|py| {
-        // SAFETY: the slot is that of `T` alone; `object` and `value` are live for the call.
-        let (object, value) = unsafe {
-            let object = Bound::from_borrowed_ptr(py, object);
-            (object.cast_into_unchecked::<T>(), Bound::from_borrowed_ptr_or_opt(py, value))
-        };
-        let value = value.filter(|value| !value.is_none()).map(Bound::unbind);
-        let driven = catch_unwind(AssertUnwindSafe(|| T::resume(&object, value)));
-        let (kind, given) = match driven.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-            Ok(Driven::Returned(value)) => (ffi::PySendResult::PYGEN_RETURN, value.into_ptr()),
-            Ok(Driven::Yielded(value)) => (ffi::PySendResult::PYGEN_NEXT, value.into_ptr()),
-            Err(error) => {
-                error.restore(py);
-                (ffi::PySendResult::PYGEN_ERROR, ptr::null_mut())
-            }
-        };
-        // SAFETY: the caller hands a place to write one pointer to.
-        unsafe { *result = given };
-        kind
-    })
 }
 
 /// What a step came to, as `send` and `throw` tell it: what was yielded.

@@ -15,6 +15,7 @@
 mod context;
 mod coroutine;
 mod drive;
+mod pass_on;
 mod place;
 mod shared;
 mod wait;
@@ -33,8 +34,9 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 
 pub use context::{Entered, adopt, copy, copy_current, in_context};
-pub use coroutine::{Coroutine, give_am_send, thrown, told, told_close, told_next};
+pub use coroutine::{Coroutine, Sent, give_am_send, sent, thrown, told, told_close, told_next};
 pub use drive::{Came, Drivable, Inner, drive};
+pub use pass_on::set_up;
 pub use place::{Place, asyncio_now, is_asyncio, is_outermost};
 pub use shared::Shared;
 pub use wait::{
@@ -93,6 +95,11 @@ pub trait Held {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
     fn clear(&self);
 
+    /// Whether there is somebody to tell that the machine waits.
+    fn is_watched(&self) -> bool {
+        false
+    }
+
     /// The machine has come to a point at which it waits.
     ///
     /// Errors: are thrown into the machine there.
@@ -123,10 +130,9 @@ impl Awaitable {
         let Ok(mut machine) = self.machine.0.try_borrow_mut() else {
             return Err(PyValueError::new_err("coroutine already executing"));
         };
-        let Some(running) = machine.as_mut() else {
+        if machine.is_none() {
             return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
-        };
-        let channel = self.held.0.channel();
+        }
         if self.begun.0.get() {
             if let Some(value) = self.pass_down(resume) {
                 return Ok(Driven::Yielded(value));
@@ -143,6 +149,15 @@ impl Awaitable {
                 }
             }
         }
+        self.poll(&mut machine)
+    }
+
+    /// Polls the machine until it waits or ends.
+    fn poll(&self, machine: &mut Option<Machine>) -> PyResult<Driven> {
+        let channel = self.held.0.channel();
+        let Some(running) = machine.as_mut() else {
+            return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
+        };
         let mut context = Context::from_waker(Waker::noop());
         let result = loop {
             match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut context))) {
@@ -161,7 +176,7 @@ impl Awaitable {
                 Err(panic) => break Err(panicked(&*panic)),
             }
         };
-        self.end(&mut machine);
+        self.end(machine);
         result.map(Driven::Returned)
     }
 

@@ -487,6 +487,11 @@ impl Held for Connection {
     }
 
     #[inline]
+    fn is_watched(&self) -> bool {
+        self.on_wait.get().is_some()
+    }
+
+    #[inline]
     fn waits(&self) -> PyResult<()> {
         self.on_wait.take().map_or(Ok(()), |call| call(self))
     }
