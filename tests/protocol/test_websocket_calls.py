@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import types
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -15,7 +16,7 @@ import anyio
 import pytest
 import starlette.websockets
 
-from forzium.websockets import WebSocket, WebSocketDisconnect
+from forzium.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 METHODS = ["receive", "send", "accept", "close"] + [
     f"{way}_{kind}" for way in ("receive", "send") for kind in ("text", "bytes", "json")
@@ -274,3 +275,136 @@ def test_a_socket_that_its_own_calls_hold_is_collected() -> None:
     del socket
     gc.collect()
     assert gone() is None
+
+
+class Later:
+    """An awaitable that is no coroutine, and gives way once if it is to wait."""
+
+    def __init__(self, result: Any, waits: bool) -> None:
+        self.result, self.waits = result, waits
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if self.waits:
+            yield from anyio.sleep(0).__await__()
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return self.result
+
+
+class Odd(dict[str, Any]):
+    """A message that is no plain dictionary."""
+
+
+class Kind(str):
+    """A type of message that is no plain text."""
+
+
+@types.coroutine
+def by_send(call: Any) -> Generator[Any, Any, Any]:
+    """Resumes by `send`, where `await` takes a shorter way."""
+    value = None
+    while True:
+        try:
+            yielded = call.send(value)
+        except StopIteration as stop:
+            return stop.value
+        value = yield yielded
+
+
+async def by_await(call: Any) -> Any:
+    return await call
+
+
+@types.coroutine
+def a_generator_of_the_hosts(result: Any) -> Generator[Any, Any, Any]:
+    yield from ()
+    return result
+
+
+def at_once(error: BaseException) -> Any:
+    raise error
+
+
+WHAT_A_HOST_GIVES: dict[str, Callable[[bool], Any]] = {
+    "text": lambda waits: Later(TEXT, waits),
+    "bytes": lambda waits: Later({"type": "websocket.receive", "bytes": b"hello"}, waits),
+    "both": lambda waits: Later({"type": "websocket.receive", "bytes": b"hello", "text": None}, waits),
+    "neither": lambda waits: Later({"type": "websocket.receive"}, waits),
+    "a message of another kind": lambda waits: Later({"type": "websocket.connect"}, waits),
+    "a message without a type": lambda waits: Later({}, waits),
+    "a message of a class of its own": lambda waits: Later(Odd(TEXT), waits),
+    "a type of a class of its own": lambda waits: Later({**TEXT, "type": Kind("websocket.receive")}, waits),
+    "the end": lambda waits: Later({"type": "websocket.disconnect", "code": 4000, "reason": "bye"}, waits),
+    "no message": lambda waits: Later(None, waits),
+    "a generator that may be awaited": lambda waits: a_generator_of_the_hosts(TEXT),
+    "nothing to wait for": lambda waits: TEXT,
+    "a broken pipe": lambda waits: Later(BrokenPipeError("gone"), waits),
+    "a broken pipe at once": lambda waits: at_once(BrokenPipeError("gone")),
+    "an error": lambda waits: Later(ValueError("no"), waits),
+    "an error at once": lambda waits: at_once(ValueError("no")),
+}
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "receive": lambda websocket: websocket.receive(),
+    "receive_text": lambda websocket: websocket.receive_text(),
+    "receive_bytes": lambda websocket: websocket.receive_bytes(),
+    "receive_json": lambda websocket: websocket.receive_json("binary"),
+    "iter_text": lambda websocket: websocket.iter_text().__anext__(),
+    "send": lambda websocket: websocket.send({"type": "websocket.send", "text": "hello"}),
+    "send_text": lambda websocket: websocket.send_text("hello"),
+    "send_bytes": lambda websocket: websocket.send_bytes(data=b"hello"),
+    "send_json": lambda websocket: websocket.send_json([1]),
+    "close": lambda websocket: websocket.close(),
+}
+
+
+async def came_of(
+    resumed: Callable[[Any], Any], call: Callable[[Any], Any], gives: Callable[[bool], Any], waits: bool
+) -> list[Any]:
+    """What two calls in a row came to, each with the states after it, and what was sent."""
+    sent = []
+
+    def send(message: Any) -> Any:
+        sent.append(message)
+        return gives(waits)
+
+    websocket: Any = WebSocket({"type": "websocket", "headers": []}, lambda: gives(waits), send)
+    websocket.client_state = websocket.application_state = WebSocketState.CONNECTED
+    came: list[Any] = []
+    for _ in range(2):
+        try:
+            came.append(await resumed(call(websocket)))
+        except Exception as error:
+            came.append((type(error), str(error), vars(error), repr(error.__cause__), repr(error.__context__)))
+        came += [websocket.client_state, websocket.application_state]
+    return [*came, sent]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "waits"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_call_comes_to_the_same_however_it_is_resumed(call: str, waits: bool) -> None:
+    for given, gives in WHAT_A_HOST_GIVES.items():
+        short, long = [await came_of(resumed, CALLS[call], gives, waits) for resumed in (by_await, by_send)]
+        assert short == long, given
+
+
+@pytest.mark.anyio
+async def test_what_an_instance_is_given_meanwhile_counts_at_once(peer: Peer) -> None:
+    websocket = peer.websocket
+    await websocket.accept()
+    seen: list[Any] = []
+
+    async def noted(message: Any) -> None:
+        seen.append(message["text"])
+
+    for way in (websocket.__setattr__, websocket.__dict__.__setitem__):
+        await websocket.send_text("to the host")
+        way("send", noted)
+        await websocket.send_text("to the user")
+        del websocket.send
+        websocket.other = websocket.__dict__.pop("other", 0)  # type: ignore[attr-defined]
+    await websocket.send_text("to the host")
+    websocket.__dict__ = {**websocket.__dict__, "send": noted}
+    await websocket.send_text("to the user")
+    assert seen == ["to the user"] * 3
+    assert [message["text"] for message in peer.sent[1:]] == ["to the host"] * 3

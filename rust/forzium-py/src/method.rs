@@ -9,6 +9,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{ptr, slice};
 
+use pyo3::Borrowed;
 use pyo3::PyTraverseError;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
@@ -32,6 +33,12 @@ pub struct Given<'a, 'py> {
 }
 
 impl<'a, 'py> Given<'a, 'py> {
+    /// Whether there are keyword arguments.
+    #[inline]
+    pub fn has_keywords(&self) -> bool {
+        self.names.is_some()
+    }
+
     /// The keyword arguments with their names.
     pub fn keywords(&self) -> impl Iterator<Item = (Bound<'py, PyAny>, &'a Bound<'py, PyAny>)> {
         self.names.iter().flatten().zip(self.keywords)
@@ -46,6 +53,7 @@ pub struct Method {
     native: Native,
     /// Which one it is, of several that share their native code.
     pub tag: u8,
+    attaches: bool,
     /// The function that says how it looks.
     declared: Py<PyAny>,
 }
@@ -53,7 +61,14 @@ pub struct Method {
 impl Method {
     /// A method that does what the function `declared` does.
     pub fn new(native: Native, tag: u8, declared: Py<PyAny>) -> Self {
-        Self { vectorcall, native, tag, declared }
+        Self { vectorcall, native, tag, attaches: true, declared }
+    }
+
+    /// The same without `Python::attach`, which looks up the thread's own state at either end of a call.
+    ///
+    /// A reference that the native code drops with no token in hand is put off to another time, then.
+    pub fn without_attaching(self) -> Self {
+        Self { attaches: false, ..self }
     }
 
     /// Whether it is the one that was made so.
@@ -131,14 +146,37 @@ unsafe extern "C" fn vectorcall(
     count: usize,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    Python::attach(|py| {
+    // SAFETY:
+    // - Only a `Method` holds this function, so `callable` is one, and live for the call.
+    // - Python calls with the lock held, and the token does not outlive the call.
+    // - The rest is given on as it was given.
+    unsafe {
+        let method = Borrowed::from_ptr(Python::assume_attached(), callable).cast_unchecked::<Method>();
+        if method.get().attaches {
+            return Python::attach(|py| method.get().call(py, arguments, count, names));
+        }
+        method.get().call(method.py(), arguments, count, names)
+    }
+}
+
+impl Method {
+    /// Calls the native code, or the function.
+    ///
+    /// # Safety
+    /// The arguments are as PEP 590 has them: `names` is null or a live tuple of as many names as there are arguments
+    /// after the positional ones, and `arguments` points to all of them, live for the call.
+    #[inline]
+    unsafe fn call(
+        &self,
+        py: Python<'_>,
+        arguments: *const *mut ffi::PyObject,
+        count: usize,
+        names: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject {
         // SAFETY:
-        // - Only a `Method` holds this function, so `callable` is one, and live for the call.
-        // - `names` is null or a live tuple of as many names as there are arguments after the first `positional`.
-        // - `arguments` points to all of them, live objects for as long as the call lasts; where there is none it may be
-        //   null, and no slice is made of it. `Bound` is a transparent wrapper of a non-null object pointer, and what is
-        //   borrowed here is not dropped.
-        let (callable, names, positional, keywords) = unsafe {
+        // - Where there is no argument `arguments` may be null, and no slice is made of it.
+        // - `Bound` is a transparent wrapper of a non-null object pointer, and what is borrowed here is not dropped.
+        let given = unsafe {
             let names = Bound::from_borrowed_ptr_or_opt(py, names).map(|names| names.cast_into_unchecked::<PyTuple>());
             let positional = ffi::PyVectorcall_NARGS(count) as usize;
             let keywords = names.as_ref().map_or(0, |names| names.len());
@@ -147,23 +185,37 @@ unsafe extern "C" fn vectorcall(
                 total => slice::from_raw_parts(arguments.cast(), total),
             };
             let (positional, keywords) = all.split_at_unchecked(positional);
-            (Bound::from_borrowed_ptr(py, callable).cast_into_unchecked::<Method>(), names, positional, keywords)
+            Given { py, positional, keywords, names }
         };
-        let method = callable.get();
-        let given = Given { py, positional, keywords, names: names.clone() };
-        let error = match catch_unwind(AssertUnwindSafe(|| (method.native)(method, given))) {
-            Ok(Ok(Some(result))) => return result.into_ptr(),
-            Ok(Ok(None)) => {
-                let names = names.as_ref().map_or(ptr::null_mut(), |names| names.as_ptr());
-                // SAFETY: as above; what this function was given is given on.
-                return unsafe { ffi::PyObject_Vectorcall(method.declared.as_ptr(), arguments, count, names) };
-            }
-            Ok(Err(error)) => error,
-            Err(_) => PyRuntimeError::new_err("internal error in forzium, please report it"),
-        };
-        error.restore(py);
-        ptr::null_mut()
-    })
+        let called = catch_unwind(AssertUnwindSafe(|| match (self.native)(self, given) {
+            Ok(Some(result)) => result.into_ptr(),
+            // SAFETY: what this was given is given on.
+            Ok(None) => unsafe { self.call_declared(arguments, count, names) },
+            Err(error) => failed(py, error),
+        }));
+        called.unwrap_or_else(|_| failed(py, PyRuntimeError::new_err("internal error in forzium, please report it")))
+    }
+
+    /// Calls the function.
+    ///
+    /// # Safety
+    /// As that of `call`.
+    #[cold]
+    unsafe fn call_declared(
+        &self,
+        arguments: *const *mut ffi::PyObject,
+        count: usize,
+        names: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject {
+        // SAFETY: the caller sees to it.
+        unsafe { ffi::PyObject_Vectorcall(self.declared.as_ptr(), arguments, count, names) }
+    }
+}
+
+#[cold]
+fn failed(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
+    error.restore(py);
+    ptr::null_mut()
 }
 
 /// Fills in the slots of the type that `#[pyclass]` has no word for. Called once, when the module is made.

@@ -3,7 +3,9 @@
 //! It behaves as the coroutine it stands for: nothing happens before it is awaited, it drives the host's awaitable itself
 //! and passes up what that yields, `throw` and `close` go down to it.
 
-use std::cell::RefCell;
+mod quick;
+
+use std::cell::{RefCell, RefMut};
 
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyGeneratorExit, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
@@ -46,7 +48,13 @@ enum Phase {
 struct Work {
     what: What,
     phase: Phase,
-    /// None once it has ended.
+    /// Nothing once it has ended.
+    held: Held,
+}
+
+/// The objects that a call keeps.
+#[derive(Default)]
+struct Held {
     socket: Option<Py<Socket>>,
     /// The arguments, as given.
     first: Option<Py<PyAny>>,
@@ -54,6 +62,12 @@ struct Work {
     awaiting: Option<Py<PyAny>>,
     /// The iteration that this is a step of.
     frames: Option<Py<Frames>>,
+}
+
+/// What a call does next.
+enum Next<'py> {
+    WaitFor(Bound<'py, PyAny>),
+    Return(Bound<'py, PyAny>),
 }
 
 /// An awaitable with the interface of a coroutine (PEP 492).
@@ -64,28 +78,39 @@ pub struct Exchange {
 
 impl Exchange {
     /// A call that is yet to be awaited. The last one that has ended is used again, if nobody else holds it.
+    #[inline]
     pub fn begun<'py>(
         socket: Bound<'py, Socket>,
         what: What,
-        first: Option<Py<PyAny>>,
-        second: Option<Py<PyAny>>,
-        frames: Option<Py<Frames>>,
+        first: Option<Bound<'py, PyAny>>,
+        second: Option<Bound<'py, PyAny>>,
+        frames: Option<Bound<'py, Frames>>,
     ) -> PyResult<Bound<'py, Self>> {
         let py = socket.py();
-        let spare = socket.get().spare.0.take();
-        let socket = Some(socket.unbind());
-        let work = Work { what, phase: Phase::Fresh, socket, first, second, awaiting: None, frames };
+        let spare = socket.get().spare.0.take().map(|spare| spare.into_bound(py));
+        let held = Held {
+            socket: Some(socket.unbind()),
+            first: first.map(Bound::unbind),
+            second: second.map(Bound::unbind),
+            awaiting: None,
+            frames: frames.map(Bound::unbind),
+        };
         match spare {
             Some(spare) if is_only_here(&spare) => {
-                spare.get().work.0.replace(work);
-                Ok(spare.into_bound(py))
+                let mut work = spare.get().work.0.borrow_mut();
+                (work.what, work.phase) = (what, Phase::Fresh);
+                // It has ended and holds nothing: there is nothing to drop, and no need to look.
+                std::mem::forget(std::mem::replace(&mut work.held, held));
+                drop(work);
+                Ok(spare)
             }
-            _ => Bound::new(py, Self { work: Shared(RefCell::new(work)) }),
+            _ => Bound::new(py, Self { work: Shared(RefCell::new(Work { what, phase: Phase::Fresh, held })) }),
         }
     }
 
     /// Runs until there is something to wait for, or to the end.
     fn step(slf: &Bound<'_, Self>, run: impl FnOnce(&mut Work) -> PyResult<Driven>) -> PyResult<Driven> {
+        let py = slf.py();
         let Ok(mut work) = slf.get().work.0.try_borrow_mut() else {
             return Err(PyValueError::new_err("coroutine already executing"));
         };
@@ -96,24 +121,41 @@ impl Exchange {
         if matches!(driven, Ok(Driven::Yielded(_))) {
             return driven;
         }
-        let (what, frames) = (work.what, work.frames.take());
-        if let Some(socket) = work.end() {
-            // With a token in hand: dropping them without one asks for it each time.
-            let socket = socket.into_bound(slf.py());
-            let before = socket.get().spare.0.replace(Some(slf.clone().unbind()));
-            drop((work, before.map(|before| before.into_bound(slf.py()))));
-        }
-        match frames {
+        let what = work.what;
+        match Self::end(slf, work) {
             None => driven,
-            Some(frames) => frames.get().left(slf.py(), what, driven),
+            Some(frames) => frames.get().left(py, what, driven),
         }
     }
 
+    /// Ends the call, drops what it held, and leaves it to be used again. Gives the iteration that it was a step of.
+    #[inline]
+    fn end<'py>(slf: &Bound<'py, Self>, mut work: RefMut<'_, Work>) -> Option<Bound<'py, Frames>> {
+        let py = slf.py();
+        let held = work.end();
+        drop(work);
+        if let Some(socket) = &held.socket {
+            let before = socket.get().spare.0.replace(Some(slf.clone().unbind()));
+            drop(before.map(|before| before.into_bound(py)));
+        }
+        // With a token in hand: dropping them without one asks for it each time.
+        drop(held.socket.map(|socket| socket.into_bound(py)));
+        for held in [held.first, held.second, held.awaiting] {
+            drop(held.map(|held| held.into_bound(py)));
+        }
+        held.frames.map(|frames| frames.into_bound(py))
+    }
+
+    #[cold]
     fn raise(slf: &Bound<'_, Self>, error: PyErr) -> PyResult<Driven> {
         let py = slf.py();
-        Self::step(slf, |work| match work.awaiting.take() {
+        Self::step(slf, |work| match work.held.awaiting.take() {
             None => Err(error),
-            Some(awaiting) => work.drive(awaiting.into_bound(py), |iterator| throw_in(iterator, error)),
+            Some(awaiting) => {
+                let iterator = awaiting.into_bound(py);
+                let came = throw_in(&iterator, error);
+                work.go_on(iterator, came)
+            }
         })
     }
 }
@@ -124,16 +166,32 @@ impl Coroutine for Exchange {
         if value.is_some() && matches!(slf.get().work.0.try_borrow().map(|work| work.phase), Ok(Phase::Fresh)) {
             return Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"));
         }
-        Self::step(slf, |work| match work.awaiting.take() {
-            None => work.begin(py),
-            Some(awaiting) => work.drive(awaiting.into_bound(py), |iterator| send_in(iterator, value)),
+        Self::step(slf, |work| {
+            let iterator = match work.held.awaiting.take() {
+                Some(awaiting) => awaiting.into_bound(py),
+                None => match work.begin(py)? {
+                    Next::WaitFor(awaitable) => iterator_of(awaitable)?,
+                    Next::Return(value) => return Ok(Driven::Returned(value.unbind())),
+                },
+            };
+            let came = send_in(&iterator, value);
+            work.go_on(iterator, came)
         })
+    }
+
+    unsafe extern "C" fn am_send(
+        object: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+        result: *mut *mut ffi::PyObject,
+    ) -> ffi::PySendResult {
+        // SAFETY: the caller sees to it.
+        unsafe { quick::am_send(object, value, result) }
     }
 }
 
 /// Whether nobody else holds the object.
-fn is_only_here(spare: &Py<Exchange>) -> bool {
-    // SAFETY: the object is live, and the lock is held, as everywhere in these methods.
+fn is_only_here(spare: &Bound<'_, Exchange>) -> bool {
+    // SAFETY: the object is live, and the lock is held.
     unsafe { ffi::Py_REFCNT(spare.as_ptr()) == 1 }
 }
 
@@ -181,7 +239,11 @@ impl Exchange {
     /// The awaitable that is being waited for, for tools that show where a task stands.
     #[getter]
     fn cr_await(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.work.0.try_borrow().ok().and_then(|work| work.awaiting.as_ref().map(|awaiting| awaiting.clone_ref(py)))
+        self.work
+            .0
+            .try_borrow()
+            .ok()
+            .and_then(|work| work.held.awaiting.as_ref().map(|awaiting| awaiting.clone_ref(py)))
     }
 
     /// Whether it is being driven at this moment.
@@ -193,7 +255,7 @@ impl Exchange {
     /// Whether it has begun and waits.
     #[getter]
     fn cr_suspended(&self) -> bool {
-        self.work.0.try_borrow().is_ok_and(|work| work.awaiting.is_some())
+        self.work.0.try_borrow().is_ok_and(|work| work.held.awaiting.is_some())
     }
 
     /// None: there is no frame.
@@ -212,55 +274,47 @@ impl Exchange {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // One that is in use at this moment is reachable from the code that uses it.
         if let Ok(work) = self.work.0.try_borrow() {
-            visit.call(&work.socket)?;
-            visit.call(&work.first)?;
-            visit.call(&work.second)?;
-            visit.call(&work.awaiting)?;
-            visit.call(&work.frames)?;
+            let Held { socket, first, second, awaiting, frames } = &work.held;
+            visit.call(socket)?;
+            visit.call(first)?;
+            visit.call(second)?;
+            visit.call(awaiting)?;
+            visit.call(frames)?;
         }
         Ok(())
     }
 
     fn __clear__(&self) {
         if let Ok(mut work) = self.work.0.try_borrow_mut() {
-            let socket = work.end();
-            drop((work, socket));
+            let held = work.end();
+            drop(work);
+            drop(held);
         }
     }
 }
 
 impl Work {
-    /// Drops what it held, but for the socket, which it gives back.
-    fn end(&mut self) -> Option<Py<Socket>> {
+    /// Ends it; gives what it held.
+    #[inline]
+    fn end(&mut self) -> Held {
         self.phase = Phase::Ended;
-        drop((self.first.take(), self.second.take(), self.awaiting.take(), self.frames.take()));
-        self.socket.take()
+        std::mem::take(&mut self.held)
     }
 
     fn socket<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Socket>> {
-        match &self.socket {
+        match &self.held.socket {
             Some(socket) => Ok(socket.bind(py).clone()),
             // Cleared by the collector: end as a closed coroutine does.
             None => Err(PyGeneratorExit::new_err(())),
         }
     }
 
-    fn begin(&mut self, py: Python<'_>) -> PyResult<Driven> {
+    fn begin<'py>(&mut self, py: Python<'py>) -> PyResult<Next<'py>> {
         let socket = self.socket(py)?;
-        if let Some(frames) = self.frames.take() {
-            frames.get().enter(self.what)?;
-            self.frames = Some(frames);
-            if self.what == What::Leave {
-                return match self.first.take() {
-                    None => Ok(Driven::Returned(py.None())),
-                    Some(error) => Err(PyErr::from_value(error.into_bound(py))),
-                };
-            }
-            if self.what.is_replaced(&socket)? {
-                self.phase = Phase::AskingData;
-                let waiting = socket.call_method0(self.what.step(py))?;
-                return self.wait(waiting);
-            }
+        if self.held.frames.is_some()
+            && let Some(next) = self.begin_step(&socket)?
+        {
+            return Ok(next);
         }
         match self.what {
             What::ReceiveText | What::ReceiveBytes | What::ReceiveJson => {
@@ -278,31 +332,49 @@ impl Work {
         }
     }
 
+    /// Begins a step of an iteration. None where it is the method's own, to go on with.
+    fn begin_step<'py>(&mut self, socket: &Bound<'py, Socket>) -> PyResult<Option<Next<'py>>> {
+        let py = socket.py();
+        if let Some(frames) = self.held.frames.take() {
+            // One that does not begin does not end, either.
+            frames.get().enter(self.what)?;
+            self.held.frames = Some(frames);
+        }
+        if self.what == What::Leave {
+            return match self.held.first.take() {
+                None => Ok(Some(Next::Return(py.None().into_bound(py)))),
+                Some(error) => Err(PyErr::from_value(error.into_bound(py))),
+            };
+        }
+        if !self.what.is_replaced(socket)? {
+            return Ok(None);
+        }
+        self.phase = Phase::AskingData;
+        socket.call_method0(self.what.step(py)).map(|waiting| Some(Next::WaitFor(waiting)))
+    }
+
     /// Waits for a message, by the host's `receive` or the user's.
-    fn receive(&mut self, socket: &Bound<'_, Socket>) -> PyResult<Driven> {
+    fn receive<'py>(&mut self, socket: &Bound<'py, Socket>) -> PyResult<Next<'py>> {
         let py = socket.py();
         if self.what != What::Receive && What::Receive.is_replaced(socket)? {
             self.phase = Phase::AskingReceive;
-            let waiting = socket.call_method0(pyo3::intern!(py, "receive"))?;
-            return self.wait(waiting);
+            return socket.call_method0(pyo3::intern!(py, "receive")).map(Next::WaitFor);
         }
         let state = socket.get().client.0.get();
         if !matches!(state, State::Connecting | State::Connected) {
             return Err(disconnected(py, "Cannot call \"receive\" once a disconnect message has been received."));
         }
         self.phase = Phase::Receiving(state);
-        let waiting = socket.get().host_receive(py)?.call0()?;
-        self.wait(waiting)
+        socket.get().host_receive(py)?.call0().map(Next::WaitFor)
     }
 
     /// Sends the message, by the host's `send` or the user's.
-    fn send(&mut self, socket: &Bound<'_, Socket>) -> PyResult<Driven> {
+    fn send<'py>(&mut self, socket: &Bound<'py, Socket>) -> PyResult<Next<'py>> {
         let py = socket.py();
         let message = self.message(py)?;
         if self.what != What::Send && What::Send.is_replaced(socket)? {
             self.phase = Phase::AskingSend;
-            let waiting = socket.call_method1(interned::send(py), (message,))?;
-            return self.wait(waiting);
+            return socket.call_method1(interned::send(py), (message,)).map(Next::WaitFor);
         }
         let states = &socket.get().application.0;
         let state = states.get();
@@ -317,74 +389,75 @@ impl Work {
         };
         self.phase = Phase::Sending(state);
         match socket.get().host_send(py)?.call1((message,)) {
-            Ok(waiting) => self.wait(waiting),
-            Err(error) => self.arrived(py, Err(error)),
+            Ok(waiting) => Ok(Next::WaitFor(waiting)),
+            Err(error) => Err(self.failed(py, error)),
         }
     }
 
-    /// Begins to wait for an awaitable.
-    fn wait(&mut self, awaitable: Bound<'_, PyAny>) -> PyResult<Driven> {
-        let iterator = iterator_of(awaitable)?;
-        self.drive(iterator, |iterator| send_in(iterator, None))
-    }
-
-    /// Resumes what is waited for, and goes on if that is at its end.
-    fn drive<'py>(
-        &mut self,
-        iterator: Bound<'py, PyAny>,
-        resume: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Driven>,
-    ) -> PyResult<Driven> {
+    /// Goes on from what came of a step of what is waited for, until there is something to wait for, or to the end.
+    fn go_on<'py>(&mut self, mut iterator: Bound<'py, PyAny>, mut came: PyResult<Driven>) -> PyResult<Driven> {
         let py = iterator.py();
-        match resume(&iterator) {
-            Ok(Driven::Yielded(value)) => {
-                self.awaiting = Some(iterator.unbind());
-                Ok(Driven::Yielded(value))
+        loop {
+            let next = match came {
+                Ok(Driven::Yielded(value)) => {
+                    self.held.awaiting = Some(iterator.unbind());
+                    return Ok(Driven::Yielded(value));
+                }
+                Ok(Driven::Returned(value)) => self.arrived(value.into_bound(py))?,
+                Err(error) => return Err(self.failed(py, error)),
+            };
+            match next {
+                Next::Return(value) => return Ok(Driven::Returned(value.unbind())),
+                Next::WaitFor(awaitable) => iterator = iterator_of(awaitable)?,
             }
-            Ok(Driven::Returned(value)) => self.arrived(py, Ok(value.into_bound(py))),
-            Err(error) => self.arrived(py, Err(error)),
+            came = send_in(&iterator, None);
         }
     }
 
     /// What was waited for is there.
-    fn arrived(&mut self, py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) -> PyResult<Driven> {
+    fn arrived<'py>(&mut self, result: Bound<'py, PyAny>) -> PyResult<Next<'py>> {
+        let py = result.py();
         match self.phase {
             Phase::Receiving(state) => {
-                let message = result?;
-                let next = after_receiving(state, &message)?;
+                let next = after_receiving(state, &result)?;
                 if next != state {
                     self.socket(py)?.get().client.0.set(next);
                 }
-                self.received(message, next == State::Disconnected)
+                self.received(result, next == State::Disconnected)
             }
+            Phase::Sending(_) | Phase::AskingSend => Ok(Next::Return(py.None().into_bound(py))),
             Phase::AskingReceive => {
-                let message = result?;
-                let left = self.what != What::Accept
-                    && is(&required(&message, interned::r#type(py))?, "websocket.disconnect")?;
-                self.received(message, left)
+                let left =
+                    self.what != What::Accept && is(&required(&result, interned::r#type(py))?, "websocket.disconnect")?;
+                self.received(result, left)
             }
-            Phase::AskingData => result.map(|data| Driven::Returned(data.unbind())),
-            Phase::Sending(State::Connected) => match result {
-                Ok(_) => Ok(Driven::Returned(py.None())),
-                Err(error) if error.is_instance_of::<PyOSError>(py) => {
-                    self.socket(py)?.get().application.0.set(State::Disconnected);
-                    let fields = PyDict::new(py);
-                    fields.set_item(pyo3::intern!(py, "code"), ABNORMAL_CLOSURE)?;
-                    let left = PyErr::from_value(imports::websocket_disconnect(py)?.call((), Some(&fields))?);
-                    left.set_context(py, Some(error));
-                    Err(left)
-                }
-                Err(error) => Err(error),
-            },
-            Phase::Sending(_) | Phase::AskingSend => result.map(|_| Driven::Returned(py.None())),
+            Phase::AskingData => Ok(Next::Return(result)),
             Phase::Fresh | Phase::Ended => Err(PyGeneratorExit::new_err(())),
         }
     }
 
+    /// What waiting has failed with, as the caller sees it.
+    #[cold]
+    fn failed(&mut self, py: Python<'_>, error: PyErr) -> PyErr {
+        if !matches!(self.phase, Phase::Sending(State::Connected)) || !error.is_instance_of::<PyOSError>(py) {
+            return error;
+        }
+        let left = || -> PyResult<PyErr> {
+            self.socket(py)?.get().application.0.set(State::Disconnected);
+            let fields = PyDict::new(py);
+            fields.set_item(pyo3::intern!(py, "code"), ABNORMAL_CLOSURE)?;
+            let left = PyErr::from_value(imports::websocket_disconnect(py)?.call((), Some(&fields))?);
+            left.set_context(py, Some(error));
+            Ok(left)
+        };
+        left().unwrap_or_else(|error| error)
+    }
+
     /// Makes of the message what was asked for. `left`: it says that the client has left.
-    fn received(&mut self, message: Bound<'_, PyAny>, left: bool) -> PyResult<Driven> {
+    fn received<'py>(&mut self, message: Bound<'py, PyAny>, left: bool) -> PyResult<Next<'py>> {
         let py = message.py();
         let binary = match self.what {
-            What::Receive => return Ok(Driven::Returned(message.unbind())),
+            What::Receive => return Ok(Next::Return(message)),
             What::Accept => {
                 let socket = self.socket(py)?;
                 return self.send(&socket);
@@ -393,10 +466,7 @@ impl Work {
             what => what == What::ReceiveBytes,
         };
         if left {
-            let code = optional(&message, pyo3::intern!(py, "code"))?;
-            let reason = optional(&message, pyo3::intern!(py, "reason"))?;
-            let code = code.map_or_else(|| NO_STATUS_RECEIVED.into_pyobject(py).map(|code| code.into_any()), Ok)?;
-            return Err(PyErr::from_value(imports::websocket_disconnect(py)?.call1((code, reason))?));
+            return Err(has_left(&message));
         }
         let key = if binary { pyo3::intern!(py, "bytes") } else { pyo3::intern!(py, "text") };
         let Some(data) = optional(&message, key)? else {
@@ -404,17 +474,17 @@ impl Work {
             return Err(PyErr::from_value(imports::websocket_unexpected_data(py)?.call1((expected,))?));
         };
         if self.what != What::ReceiveJson {
-            return Ok(Driven::Returned(data.unbind()));
+            return Ok(Next::Return(data));
         }
         let text = if binary { data.call_method1(pyo3::intern!(py, "decode"), ("utf-8",))? } else { data };
-        Ok(Driven::Returned(json::loads_py(&text)?.unbind()))
+        json::loads_py(&text).map(Next::Return)
     }
 
     /// Whether JSON comes and goes as bytes.
     ///
     /// Errors: `RuntimeError` for a mode that does not exist.
     fn is_binary(&self, py: Python<'_>) -> PyResult<bool> {
-        let mode = if self.what == What::SendJson { &self.second } else { &self.first };
+        let mode = if self.what == What::SendJson { &self.held.second } else { &self.held.first };
         let Some(mode) = mode.as_ref().map(|mode| mode.bind(py)) else {
             return Ok(false);
         };
@@ -431,7 +501,7 @@ impl Work {
     fn message<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let first = match self.what {
             What::Close => py.None().into_bound(py),
-            _ => self.first.take().map_or_else(|| py.None().into_bound(py), |first| first.into_bound(py)),
+            _ => self.held.first.take().map_or_else(|| py.None().into_bound(py), |first| first.into_bound(py)),
         };
         let message = match self.what {
             What::SendText => data_message(py, pyo3::intern!(py, "text"), &first)?,
@@ -446,7 +516,7 @@ impl Work {
                 let message = PyDict::new(py);
                 message.set_item(interned::r#type(py), pyo3::intern!(py, "websocket.accept"))?;
                 message.set_item(pyo3::intern!(py, "subprotocol"), first)?;
-                match self.second.as_ref().map(|headers| headers.bind(py)) {
+                match self.held.second.as_ref().map(|headers| headers.bind(py)) {
                     Some(headers) if headers.is_truthy()? => message.set_item(interned::headers(py), headers)?,
                     _ => message.set_item(interned::headers(py), PyList::empty(py))?,
                 }
@@ -455,11 +525,11 @@ impl Work {
             What::Close => {
                 let message = PyDict::new(py);
                 message.set_item(interned::r#type(py), pyo3::intern!(py, "websocket.close"))?;
-                match &self.first {
+                match &self.held.first {
                     Some(code) => message.set_item(pyo3::intern!(py, "code"), code)?,
                     None => message.set_item(pyo3::intern!(py, "code"), 1000)?,
                 }
-                match self.second.as_ref().map(|reason| reason.bind(py)) {
+                match self.held.second.as_ref().map(|reason| reason.bind(py)) {
                     Some(reason) if reason.is_truthy()? => message.set_item(pyo3::intern!(py, "reason"), reason)?,
                     _ => message.set_item(pyo3::intern!(py, "reason"), "")?,
                 }
@@ -471,7 +541,21 @@ impl Work {
     }
 }
 
+/// `WebSocketDisconnect`, of the message that says so.
+#[cold]
+fn has_left(message: &Bound<'_, PyAny>) -> PyErr {
+    let py = message.py();
+    let left = || -> PyResult<PyErr> {
+        let code = optional(message, pyo3::intern!(py, "code"))?;
+        let reason = optional(message, pyo3::intern!(py, "reason"))?;
+        let code = code.map_or_else(|| NO_STATUS_RECEIVED.into_pyobject(py).map(|code| code.into_any()), Ok)?;
+        Ok(PyErr::from_value(imports::websocket_disconnect(py)?.call1((code, reason))?))
+    };
+    left().unwrap_or_else(|error| error)
+}
+
 /// `websocket.send` with one field.
+#[inline]
 fn data_message<'py>(
     py: Python<'py>,
     name: &Bound<'py, PyString>,

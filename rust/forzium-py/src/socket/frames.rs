@@ -41,7 +41,7 @@ impl Frames {
         first: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Exchange>> {
         let socket = slf.get().socket.bind(slf.py()).clone();
-        Exchange::begun(socket, what, first.map(Bound::unbind), None, Some(slf.clone().unbind()))
+        Exchange::begun(socket, what, first, None, Some(slf.clone()))
     }
 
     /// Begins a step.

@@ -28,9 +28,9 @@ const METHODS: [(What, &[&str]); 13] = [
     (What::IterJson, &[]),
 ];
 
-/// How many of the parameters have no default.
-fn required(what: What) -> usize {
-    usize::from(matches!(what, What::Send | What::SendText | What::SendBytes | What::SendJson))
+/// Whether the first of the parameters has no default. The second always has one.
+fn is_first_required(what: What) -> bool {
+    matches!(what, What::Send | What::SendText | What::SendBytes | What::SendJson)
 }
 
 /// Makes a method of `WebSocket` of the coroutine or generator function that declares it; its body is never run.
@@ -41,7 +41,7 @@ fn required(what: What) -> usize {
 pub fn native(function: Bound<'_, PyAny>) -> PyResult<Method> {
     let name: String = function.getattr("__name__")?.extract()?;
     match METHODS.iter().position(|(what, _)| what.name() == name) {
-        Some(at) => Ok(Method::new(called, at as u8, function.unbind())),
+        Some(at) => Ok(Method::new(called, at as u8, function.unbind()).without_attaching()),
         None => Err(PyTypeError::new_err(format!("expected a method of WebSocket, but found {name}"))),
     }
 }
@@ -53,45 +53,46 @@ pub fn what_of(found: &Bound<'_, PyAny>) -> Option<What> {
     Some(*what)
 }
 
+/// Begins a call; none where the arguments do not fit.
 fn called<'py>(method: &Method, given: Given<'_, 'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let py = given.py;
     let Some((what, parameters)) = METHODS.get(usize::from(method.tag)) else { return Ok(None) };
-    let Some(Arguments { socket, values: [first, second] }) = bound(*what, parameters, &given)? else {
-        return Ok(None);
-    };
-    let (first, second) = (first.map(Bound::unbind), second.map(Bound::unbind));
-    Ok(Some(match what.frame() {
-        None => Exchange::begun(socket, *what, first, second, None)?.into_any(),
-        Some(what) => Bound::new(py, Frames::new(socket.unbind(), what))?.into_any(),
-    }))
-}
-
-/// The arguments of a call: the socket, then at most two.
-struct Arguments<'py> {
-    socket: Bound<'py, Socket>,
-    values: [Option<Bound<'py, PyAny>>; 2],
-}
-
-/// Sorts out the arguments of a call; none where they do not fit.
-fn bound<'py>(what: What, parameters: &[&str], given: &Given<'_, 'py>) -> PyResult<Option<Arguments<'py>>> {
     let Some((socket, positional)) = given.positional.split_first() else { return Ok(None) };
+    let [mut first, mut second] = match positional {
+        [] => [None, None],
+        [first] => [Some(first), None],
+        [first, second] => [Some(first), Some(second)],
+        _ => return Ok(None),
+    };
     if positional.len() > parameters.len() {
         return Ok(None);
     }
-    let mut values = [None, None];
-    for (value, object) in values.iter_mut().zip(positional) {
-        *value = Some(object.clone());
-    }
-    for (name, object) in given.keywords() {
-        let name = name.cast::<PyString>()?.to_str()?;
-        let at = parameters.iter().position(|parameter| *parameter == name);
-        match at.and_then(|at| values.get_mut(at)) {
-            Some(value) if value.is_none() => *value = Some(object.clone()),
-            _ => return Ok(None),
-        }
-    }
-    if values.iter().take(required(what)).any(Option::is_none) {
+    if given.has_keywords() && !take_named(parameters, &given, [&mut first, &mut second])? {
         return Ok(None);
     }
-    Ok(Some(Arguments { socket: socket.clone().cast_into()?, values }))
+    if first.is_none() && is_first_required(*what) {
+        return Ok(None);
+    }
+    let socket = socket.cast::<Socket>()?.clone();
+    match what.frame() {
+        None => Ok(Some(Exchange::begun(socket, *what, first.cloned(), second.cloned(), None)?.into_any())),
+        Some(what) => Ok(Some(Bound::new(given.py, Frames::new(socket.unbind(), what))?.into_any())),
+    }
+}
+
+/// Puts arguments given by name into their places; whether they fit.
+#[cold]
+fn take_named<'a, 'py>(
+    parameters: &[&str],
+    given: &Given<'a, 'py>,
+    mut places: [&mut Option<&'a Bound<'py, PyAny>>; 2],
+) -> PyResult<bool> {
+    for (name, value) in given.keywords() {
+        let name = name.cast::<PyString>()?.to_str()?;
+        let at = parameters.iter().position(|parameter| *parameter == name);
+        match at.and_then(|at| places.get_mut(at)) {
+            Some(place) if place.is_none() => **place = Some(value),
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
 }

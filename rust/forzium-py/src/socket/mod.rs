@@ -31,6 +31,7 @@ pub use exchange::Exchange;
 pub use frames::Frames;
 pub use method::native;
 use state::State;
+use what::Seen;
 
 /// Fills in the slots of the types that `#[pyclass]` has no word for. Called once, when the module is made.
 pub fn set_up(py: Python<'_>) {
@@ -46,8 +47,8 @@ pub struct Socket {
     client: Shared<Cell<State>>,
     /// What the application did.
     application: Shared<Cell<State>>,
-    /// The version of the class that was looked at last, and which of the methods it replaces, a bit each.
-    seen: Shared<Cell<(u32, u8)>>,
+    /// Which of the methods are replaced, as far as it was looked at.
+    seen: Shared<Cell<Seen>>,
     /// A call that has ended, to be used again.
     spare: Shared<Cell<Option<Py<Exchange>>>>,
 }
@@ -58,6 +59,18 @@ impl Socket {
             Some(object) => Ok(object.bind(py).clone()),
             None => Err(PyAttributeError::new_err(format!("'WebSocket' object has no attribute '{name}'"))),
         }
+    }
+
+    /// The host's `receive`, if it is set.
+    #[inline]
+    fn receive_at_hand<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        Some(self.receive.0.try_borrow().ok()?.as_ref()?.bind(py).clone())
+    }
+
+    /// The host's `send`, if it is set.
+    #[inline]
+    fn send_at_hand<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        Some(self.send.0.try_borrow().ok()?.as_ref()?.bind(py).clone())
     }
 }
 
@@ -71,7 +84,7 @@ impl Socket {
             send: Shared(RefCell::new(None)),
             client: Shared(Cell::new(State::Connecting)),
             application: Shared(Cell::new(State::Connecting)),
-            seen: Shared(Cell::new((0, 0))),
+            seen: Shared(Cell::default()),
             spare: Shared(Cell::new(None)),
         }
     }

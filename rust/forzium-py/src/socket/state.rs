@@ -37,6 +37,7 @@ impl State {
 }
 
 /// A field that every message must have, as `message[name]` gives it.
+#[inline]
 pub fn required<'py>(message: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
     match message.cast_exact::<PyDict>() {
         Ok(fields) => fields.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.clone().unbind())),
@@ -45,6 +46,7 @@ pub fn required<'py>(message: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -
 }
 
 /// A field that a message may have, as `message.get(name)` gives it; a null counts as none.
+#[inline]
 pub fn optional<'py>(message: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let value = match message.cast_exact::<PyDict>() {
         Ok(fields) => fields.get_item(name)?,
@@ -54,6 +56,7 @@ pub fn optional<'py>(message: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -
 }
 
 /// Whether a message's type is that text.
+#[inline]
 pub fn is(kind: &Bound<'_, PyAny>, text: &str) -> PyResult<bool> {
     match kind.cast_exact::<PyString>() {
         Ok(kind) => Ok(kind.to_str().is_ok_and(|kind| kind == text)),
@@ -71,6 +74,7 @@ fn unexpected(expected: &str, kind: &Bound<'_, PyAny>) -> PyErr {
 /// What the client's state becomes with a message that was received in `state`.
 ///
 /// Errors: `RuntimeError` for a message that does not belong there.
+#[inline]
 pub fn after_receiving(state: State, message: &Bound<'_, PyAny>) -> PyResult<State> {
     let kind = required(message, interned::r#type(message.py()))?;
     if state == State::Connecting {
