@@ -10,6 +10,7 @@ use pyo3::PyTraverseError;
 use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCFunction, PyList, PyTuple};
 
 use super::crew::Crew;
@@ -58,9 +59,10 @@ pub fn block(future: &Bound<'_, PyAny>) -> PyResult<()> {
 /// Errors: what ends the event loop.
 pub fn release(crew: &Crew, future: Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
-    let Some((wake, context)) = only_task(&future)? else { return end(&future) };
+    let Some(Waiting { task, wake, context }) = only_task(&future)? else { return end(&future) };
     let ended = ended(py, crew)?;
     future.call_method1(interned::remove_done_callback(py), (&wake,))?;
+    forget(&future, task)?;
     let woken = {
         let _entered = Entered::enter(context)?;
         wake.call1((ended,)).map(drop)
@@ -91,8 +93,16 @@ fn is_done(future: &Bound<'_, PyAny>) -> PyResult<bool> {
     future.call_method0(interned::done(future.py()))?.is_truthy()
 }
 
-/// How the one task goes on that waits for a future, and its context. None: it is not exactly one, or not a task.
-fn only_task<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+/// A task that waits for a future.
+struct Waiting<'py> {
+    task: Bound<'py, PyAny>,
+    /// What lets it go on, called with a future that has ended, and in which context.
+    wake: Bound<'py, PyAny>,
+    context: Bound<'py, PyAny>,
+}
+
+/// The one task that waits for a future. None: it is not exactly one, or not a task.
+fn only_task<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<Waiting<'py>>> {
     let py = future.py();
     // Part of no interface, but the same in every version of asyncio.
     let Some(callbacks) = future.getattr_opt(interned::callbacks(py))? else { return Ok(None) };
@@ -102,14 +112,24 @@ fn only_task<'py>(future: &Bound<'py, PyAny>) -> PyResult<Option<(Bound<'py, PyA
     }
     let Ok(pair) = callbacks.get_item(0)?.cast_into_exact::<PyTuple>() else { return Ok(None) };
     let (wake, context) = pair.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>()?;
-    let is_task = match wake.cast::<PyCFunction>() {
-        Ok(method) => match bound_to(method) {
-            Some(owner) => owner.is_instance(imports::task(py)?)?,
-            None => false,
-        },
-        Err(_) => false,
-    };
-    Ok(is_task.then_some((wake, context)))
+    let Some(task) = wake.cast::<PyCFunction>().ok().and_then(bound_to) else { return Ok(None) };
+    let is_task = task.is_instance(imports::task(py)?)?;
+    Ok(is_task.then_some(Waiting { task, wake, context }))
+}
+
+/// Has a future forget the task that it names as waiting for it: Python 3.14 notes that, and looks at the future that a
+/// task is woken by to take it back.
+fn forget(future: &Bound<'_, PyAny>, task: Bound<'_, PyAny>) -> PyResult<()> {
+    static DISCARD: PyOnceLock<Option<Py<PyAny>>> = PyOnceLock::new();
+    let py = future.py();
+    let discard = DISCARD.get_or_try_init(py, || {
+        let discard = py.import("asyncio")?.getattr_opt("future_discard_from_awaited_by")?;
+        Ok::<_, PyErr>(discard.map(Bound::unbind))
+    })?;
+    match discard {
+        Some(discard) => discard.bind(py).call1((future, task)).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// What a built-in method is bound to.
