@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import anyio
 import pytest
+from pydantic import AfterValidator
 
 from conformance.harness import Framework, Request, compare, exchange, frameworks
 
@@ -227,6 +228,43 @@ def test_generators_that_yield_not_at_all_or_twice_fail_alike() -> None:
         return app
 
     compare(build, *[Request(f"/{scope}/{call.__name__}") for scope in ("function", "request") for call in odd])
+
+
+def test_plain_dependencies_run_although_a_validator_of_what_comes_after_raises() -> None:
+    def build(fw: Framework) -> Any:
+        log: list[str] = []
+
+        def burst(value: str) -> str:
+            raise LookupError(value)
+
+        Value = Annotated[str, AfterValidator(burst)]
+
+        def first(value: str = "") -> None:
+            log.append("first")
+            if value == "fail":
+                raise fw.HTTPException(418)
+
+        def second(value: Value = "fine") -> None:
+            log.append("second")
+
+        app = fw.FastAPI()
+
+        @app.get("/endpoint", dependencies=[fw.Depends(first)])
+        def endpoint(value: Value) -> None: ...
+
+        @app.get("/dependency", dependencies=[fw.Depends(first), fw.Depends(second)])
+        def dependency() -> None: ...
+
+        @app.exception_handler(LookupError)
+        def handle(_: Any, error: LookupError) -> Any:
+            return fw.module("responses").JSONResponse({"error": error.args, "log": log})
+
+        return app
+
+    paths = [f"/{path}?value={value}" for path in ("endpoint", "dependency") for value in ("x", "fail")]
+    answers = compare(build, *map(Request, paths))
+    assert [answer.status for answer in answers[:4]] == [200, 418, 200, 418]
+    assert answers[0].json() == {"error": ["x"], "log": ["first"]}
 
 
 def test_what_an_override_needs_is_solved_for_each_set_of_scopes() -> None:

@@ -3,6 +3,9 @@
 //! `extract → solve → call → serialize`, read top to bottom. What goes before (routing) and after (sending, exception
 //! handlers) is the business of `http` and `websocket`.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -118,8 +121,15 @@ async fn solve<'c>(connection: &'c Connection, plan: &'c Plan, calls: bool) -> P
         let before = Progress::errors(connection);
         let mut arguments = Vec::with_capacity(node.inputs.len() + usize::from(node.body.is_some()));
         let mut complete = progress.ready(node);
-        complete &= matches!(extract::inputs(connection, node, &mut arguments)?, Extracted::Complete);
-        complete &= matches!(extract::body_inputs(connection, node, &mut arguments).await?, Extracted::Complete);
+        if let Some(raised) =
+            taken(extract::inputs(connection, node, &mut arguments), connection, &mut trip, &mut complete)
+        {
+            return Err(raised.await);
+        }
+        let own = extract::body_inputs(connection, node, &mut arguments);
+        if let Some(raised) = taken(own.await, connection, &mut trip, &mut complete) {
+            return Err(raised.await);
+        }
         if at == last && Progress::errors(connection) > 0 {
             if !trip.is_empty() {
                 // Dependencies run whatever the others' errors: what one of them raises comes before those.
@@ -152,6 +162,35 @@ async fn solve<'c>(connection: &'c Connection, plan: &'c Plan, calls: bool) -> P
         progress.solved(connection, visit, value);
     }
     Ok(None)
+}
+
+/// Takes note of whether a callable has all its inputs; where a validator has raised an exception, how to come to it.
+///
+/// Plain dependencies that come before run first, and what one of them raises counts.
+fn taken<'c>(
+    extracted: PyResult<Extracted>,
+    connection: &'c Connection,
+    trip: &mut Trip<'c>,
+    complete: &mut bool,
+) -> Option<Pin<Box<dyn Future<Output = PyErr> + 'c>>> {
+    let error = match extracted {
+        Ok(extracted) => {
+            *complete &= matches!(extracted, Extracted::Complete);
+            return None;
+        }
+        Err(error) => error,
+    };
+    let trip = std::mem::take(trip);
+    Some(apart(|| async move {
+        if trip.is_empty() {
+            return error;
+        }
+        let error = connection.keep_error(error);
+        match trip.run(connection).await {
+            Ok(_) => PyErr::from_value(error.get()),
+            Err(earlier) => earlier,
+        }
+    }))
 }
 
 /// Reads the body into the connection's vault, parsed if it is JSON.
