@@ -88,39 +88,49 @@ pub struct Chain {
 pub async fn run(connection: &Connection, chain: &Chain) -> PyResult<()> {
     let mut limits = Vec::new();
     let done = guard(inside(connection, chain, &mut limits)).await;
-    if limits.is_empty() { done } else { apart(|| leave(connection, limits, done)).await }
+    if limits.is_empty() {
+        return done;
+    }
+    let rest = apart(|| leave(connection, limits, done));
+    rest.await
 }
 
 /// A limit of the body that is in force, and what it needs to be left.
 type Entered<'c> = (&'c BodyLimit, Limited<'c>, Option<Bound<'c, PyAny>>);
 
 /// Everything that limits of the body enclose; they are entered on the way.
+///
+/// What would have to be kept while something is awaited is moved into that before: a request's machine is one piece of
+/// memory, and a large one is allocated slowly.
 async fn inside<'c>(connection: &'c Connection, chain: &'c Chain, limits: &mut Vec<Entered<'c>>) -> PyResult<()> {
     let mut from = 0;
-    while let Some((place, entry)) = chain.enter(connection, from)? {
-        if let Entry::Encloses(limit) = entry {
-            let (limited, before) = limit.get().enter(connection)?;
-            limits.push((limit.get(), limited, before));
-        } else if let Stopped::Done = apart(|| stopped(connection, chain, place, entry)).await? {
+    while let Some(stop) = chain.enter(connection, from, limits)? {
+        from = stop.0 + 1;
+        let asked = apart(|| stopped(connection, chain, stop));
+        if let Stopped::Done = asked.await? {
             return Ok(());
         }
-        from = place + 1;
     }
-    let end = chain.end(connection)?;
-    let routes = match end {
+    let routes = match chain.end(connection)? {
         Ok(routes) => routes,
-        Err(app) => return apart(|| called(connection, app)).await,
+        Err(app) => {
+            let called = apart(|| called(connection, app));
+            return called.await;
+        }
     };
-    let table = routes.ready(connection)?;
-    let dispatched = match table {
-        Ok(table) => guard(http::dispatch(connection, &routes.router, table)).await,
-        // A declaration that came late and is wrong: an error of the application, answered as one.
-        Err(error) => Err(error),
+    let table = match routes.ready(connection)? {
+        Ok(table) => table,
+        Err(error) => {
+            // A declaration that came late and is wrong: an error of the application, answered as one.
+            let rescued = apart(|| http::rescue(connection, error));
+            return rescued.await;
+        }
     };
-    match dispatched {
-        Ok(()) => Ok(()),
-        Err(error) => apart(|| http::rescue(connection, error)).await,
-    }
+    let rescued = match guard(http::dispatch(connection, &routes.router, table)).await {
+        Ok(()) => return Ok(()),
+        Err(error) => apart(|| http::rescue(connection, error)),
+    };
+    rescued.await
 }
 
 /// Leaves limits of the body, the innermost first.
@@ -143,7 +153,7 @@ enum Stopped {
 }
 
 /// Does what a link wants that does not let a request pass at once.
-async fn stopped(connection: &Connection, chain: &Chain, place: usize, entry: Entry<'_>) -> PyResult<Stopped> {
+async fn stopped(connection: &Connection, chain: &Chain, (place, entry): (usize, Entry<'_>)) -> PyResult<Stopped> {
     let reply = match (entry, chain.links.get(place)) {
         (Entry::Answered(reply), _) => Some(reply),
         (Entry::Asks, Some(link)) => link.ask(connection).await?,
@@ -174,18 +184,28 @@ pub async fn application(
     router: &Py<PyAny>,
     errors: &Py<PyAny>,
 ) -> PyResult<()> {
-    match run(connection, chain).await {
-        Ok(()) => Ok(()),
-        Err(error) => apart(|| http::unhandled(connection, error, router, errors)).await,
-    }
+    let answered = match run(connection, chain).await {
+        Ok(()) => return Ok(()),
+        Err(error) => apart(|| http::unhandled(connection, error, router, errors)),
+    };
+    answered.await
 }
 
 impl Chain {
     /// Enters the links from `from` on; the first one that does not let the request pass, and what it wants.
-    fn enter<'c>(&'c self, connection: &'c Connection, from: usize) -> PyResult<Option<(usize, Entry<'c>)>> {
+    fn enter<'c>(
+        &'c self,
+        connection: &'c Connection,
+        from: usize,
+        limits: &mut Vec<Entered<'c>>,
+    ) -> PyResult<Option<(usize, Entry<'c>)>> {
         for (place, link) in self.links.iter().enumerate().skip(from) {
             match link.enter(connection)? {
                 Entry::Passed => {}
+                Entry::Encloses(limit) => {
+                    let (limited, before) = limit.get().enter(connection)?;
+                    limits.push((limit.get(), limited, before));
+                }
                 entry => return Ok(Some((place, entry))),
             }
         }

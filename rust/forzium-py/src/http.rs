@@ -4,6 +4,8 @@
 //! `serialize` follow one another in `pipeline`; sending, clean-up and exception handlers are here again.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 
 use pyo3::exceptions::PyException;
 use pyo3::ffi;
@@ -12,6 +14,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::awaitable::{Held, apart, guard, wait};
 use crate::connection::{Connection, Lifetime};
+use crate::failure::Written;
 use crate::middleware::{BodyLimit, Outlet};
 use crate::plan::Plan;
 use crate::route::{Entry, Match, Table};
@@ -20,8 +23,10 @@ use crate::{disconnect, failure, imports, interned, pipeline, scope, send, solve
 
 /// Who answers a request, once it is known.
 enum Way<'c> {
-    /// A native route, by its plan, and the limit of the body that it is under.
-    Plan(&'c Plan, Option<&'c BodyLimit>),
+    /// A native route, by its plan.
+    Plan(&'c Plan),
+    /// The same under a limit of the body.
+    Limited(&'c Plan, &'c BodyLimit),
     /// A route that answers as plain ASGI.
     Route(&'c Py<PyAny>),
     /// A redirect to the path with or without its last slash.
@@ -36,15 +41,17 @@ enum Way<'c> {
 /// redirect to the path with or without its last slash, else routes of low priority, else the default.
 pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table) -> PyResult<()> {
     let way = route(connection, router, table)?;
-    match way {
-        Way::Plan(plan, limit) => serve(connection, plan, limit).await,
-        Way::Route(route) => handed_over(connection, route).await,
-        Way::Redirect(response) => apart(|| send::response(connection, response)).await,
+    let answered: Pin<Box<dyn Future<Output = PyResult<()>>>> = match way {
+        Way::Plan(plan) => return serve(connection, plan).await,
+        Way::Route(route) => return handed_over(connection, route).await,
+        Way::Limited(plan, limit) => apart(|| limited(connection, plan, limit)),
+        Way::Redirect(response) => apart(|| send::response(connection, response)),
         Way::Nobody => match nothing_here(connection, table)? {
-            Some(written) => written.send(connection).await,
-            None => apart(|| unmatched(connection, table)).await,
+            Some(written) => return written.send(connection).await,
+            None => apart(|| unmatched(connection, table)),
         },
-    }
+    };
+    answered.await
 }
 
 /// Matches the path and the method, and puts into the scope what the route brings.
@@ -89,7 +96,10 @@ fn route<'c>(connection: &'c Connection, router: &Py<PyAny>, table: &'c Table) -
     let watched = connection.enclosed && connection.is_watched()?;
     if full && !watched {
         let plan = connection.plan.hold(entry.plan.get(py)?)?;
-        return Ok(Way::Plan(plan, entry.limit.as_ref().map(Py::get)));
+        return Ok(match &entry.limit {
+            Some(limit) => Way::Limited(plan, limit.get()),
+            None => Way::Plan(plan),
+        });
     }
     report_route(connection, entry, entry.is_mount)?;
     Ok(Way::Route(&entry.route))
@@ -245,34 +255,50 @@ fn redirect_target<'c>(
     Ok(Some(target))
 }
 
+/// Carries out a native route under a limit of the body.
+async fn limited(connection: &Connection, plan: &Plan, limit: &BodyLimit) -> PyResult<()> {
+    let (limited, before) = limit.enter(connection)?;
+    let result = guard(serve(connection, plan)).await;
+    match limit.leave(connection, limited, before, result)? {
+        Some(reply) => send::reply(connection, reply).await,
+        None => Ok(()),
+    }
+}
+
+/// What is left to do for a request that a route has served.
+enum Rest<'c> {
+    Nothing,
+    Answer(Written<'c>),
+    Settling(Pin<Box<dyn Future<Output = PyResult<()>> + 'c>>),
+}
+
 /// Carries out a native route: the plan, the response, clean-up, exception handlers.
-async fn serve(connection: &Connection, plan: &Plan, limit: Option<&BodyLimit>) -> PyResult<()> {
-    let limited = match limit {
-        None => None,
-        Some(limit) => Some((limit, limit.enter(connection)?)),
-    };
+async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let served = if connection.websocket {
         apart(|| guard(websocket::converse(connection, plan))).await
     } else {
         guard(answer(connection, plan)).await
     };
-    if limited.is_none() && connection.vault.borrow().closing.is_none() {
+    let settling = match rest(connection, served)? {
+        Rest::Nothing => return Ok(()),
+        Rest::Answer(written) => return written.send(connection).await,
+        Rest::Settling(settling) => settling,
+    };
+    settling.await
+}
+
+fn rest(connection: &Connection, served: PyResult<()>) -> PyResult<Rest<'_>> {
+    if connection.vault.borrow().closing.is_none() {
         match &served {
-            Ok(()) => return served,
+            Ok(()) => return Ok(Rest::Nothing),
             Err(error) => {
                 if let Some(written) = failure::known_answer(connection, error)? {
-                    drop(served);
-                    return written.send(connection).await;
+                    return Ok(Rest::Answer(written));
                 }
             }
         }
     }
-    let settled = apart(|| guard(settle(connection, served))).await;
-    let Some((limit, (limited, before))) = limited else { return settled };
-    match limit.leave(connection, limited, before, settled)? {
-        Some(reply) => apart(|| send::reply(connection, reply)).await,
-        None => Ok(()),
-    }
+    Ok(Rest::Settling(apart(|| settle(connection, served))))
 }
 
 /// Lets exception handlers answer and closes files, as far as there is need of either.
@@ -300,49 +326,42 @@ async fn close_files(connection: &Connection) -> PyResult<()> {
 }
 
 /// Everything between the match and the exception handlers: what FastAPI's `request_response` encloses.
-///
-/// What there is to send is sent between the clean-up of the one lifetime and that of the other.
 async fn answer(connection: &Connection, plan: &Plan) -> PyResult<()> {
     let executed = match pipeline::execute(connection, plan).await {
-        Ok(Some(outgoing)) => Ok(Some(outgoing)),
-        Ok(None) => refused(connection, plan).map(Some),
+        Ok(Some(outgoing)) => Ok(outgoing),
+        Ok(None) => refused(connection, plan),
         Err(error) => Err(error),
     };
-    let cleans_up = connection.vault.borrow().has_exits();
-    let executed = if cleans_up { apart(|| returned(connection, executed)).await } else { executed };
-    let left = connection.left.get();
-    let delivered = match executed {
-        Ok(Some(outgoing)) if !left => deliver(connection, outgoing).await,
-        Ok(_) => Ok(()),
-        Err(error) => Err(error),
-    };
-    let ended = if cleans_up { apart(|| ended(connection, delivered, left)).await } else { delivered };
-    if left && ended.is_ok() {
+    if connection.vault.borrow().has_exits() {
+        let cleaned_up = apart(|| cleaned_up(connection, executed));
+        return cleaned_up.await;
+    }
+    let outgoing = executed?;
+    if connection.left.get() {
         return Err(disconnect::client_disconnect(connection)?);
     }
-    ended
+    deliver(connection, outgoing).await
 }
 
-/// Cleans up when the endpoint has returned, or raised. Gives what there is to send: nothing where an exception was
-/// swallowed after the client had left.
-async fn returned(connection: &Connection, executed: PyResult<Option<Outgoing>>) -> PyResult<Option<Outgoing>> {
+/// Sends what there is to send, between the clean-up of the one lifetime and that of the other.
+async fn cleaned_up(connection: &Connection, executed: PyResult<Outgoing>) -> PyResult<()> {
     let (outgoing, failed) = match executed {
-        Ok(outgoing) => (outgoing, None),
+        Ok(outgoing) => (Some(outgoing), None),
         Err(error) => (None, Some(error)),
     };
-    match solve::unwind(connection, Lifetime::Function, failed).await {
-        Some(error) => Err(error),
-        None if outgoing.is_none() && !connection.left.get() => Err(swallowed(connection)?),
-        None => Ok(outgoing),
+    let mut failed = solve::unwind(connection, Lifetime::Function, failed).await;
+    let left = connection.left.get();
+    if failed.is_none() && !left {
+        failed = match outgoing {
+            Some(outgoing) => deliver(connection, outgoing).await.err(),
+            None => Some(swallowed(connection)?),
+        };
     }
-}
-
-/// Cleans up when the response was sent, or was not.
-async fn ended(connection: &Connection, delivered: PyResult<()>, left: bool) -> PyResult<()> {
-    let had_failed = delivered.is_err();
-    match solve::unwind(connection, Lifetime::Request, delivered.err()).await {
+    let had_failed = failed.is_some();
+    match solve::unwind(connection, Lifetime::Request, failed).await {
         Some(error) => Err(error),
-        None if had_failed && !left => Err(swallowed(connection)?),
+        None if left => Err(disconnect::client_disconnect(connection)?),
+        None if had_failed => Err(swallowed(connection)?),
         None => Ok(()),
     }
 }
