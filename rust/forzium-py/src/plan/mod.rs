@@ -473,6 +473,11 @@ impl Answer {
 }
 
 impl Plan {
+    /// Whether anything is called before the endpoint.
+    fn has_dependencies(&self) -> bool {
+        self.visits.len() > 1
+    }
+
     /// Every index points somewhere, and to what comes before: what the stages rely on.
     fn check(&self) -> PyResult<()> {
         for (at, visit) in self.visits.iter().enumerate() {
@@ -515,14 +520,21 @@ impl LazyPlan {
 
     /// The plan to carry out.
     pub fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Plan>> {
+        let known = self.plan.0.borrow().as_ref().map(|plan| plan.bind(py).clone());
+        if let Some(plan) = &known
+            && !plan.get().has_dependencies()
+        {
+            // Nothing that could be overridden.
+            return Ok(plan.clone());
+        }
         if let Some(provider) = &self.provider
             && let Some(overrides) = provider.bind(py).getattr_opt(pyo3::intern!(py, "dependency_overrides"))?
             && overrides.is_truthy()?
         {
             return Ok(self.compile.bind(py).call1((overrides,))?.cast_into::<Plan>()?);
         }
-        if let Some(plan) = self.plan.0.borrow().as_ref() {
-            return Ok(plan.bind(py).clone());
+        if let Some(plan) = known {
+            return Ok(plan);
         }
         let plan = self.compile.bind(py).call1((py.None(),))?.cast_into::<Plan>()?;
         *self.plan.0.borrow_mut() = Some(plan.clone().unbind());
