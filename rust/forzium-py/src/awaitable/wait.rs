@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use pyo3::exceptions::{PyGeneratorExit, PyStopIteration, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyNone;
 
 use super::{Channel, Resume, panicked};
 use crate::interned;
@@ -63,7 +64,7 @@ pub fn begin(channel: &Channel, awaitable: Bound<'_, PyAny>) -> Poll<PyResult<Py
         Err(error) => return Poll::Ready(Err(error)),
     };
     let handled = Handled::enter(channel, py);
-    let result = sent(&iterator, py.None().bind(py));
+    let result = sent(&iterator, &PyNone::get(py));
     drop(handled);
     match result {
         Ok(Driven::Returned(value)) => Poll::Ready(Ok(value)),
@@ -247,7 +248,7 @@ fn marked(awaitable: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
 pub fn send_in(iterator: &Bound<'_, PyAny>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
     let py = iterator.py();
     match value {
-        None => sent(iterator, py.None().bind(py)),
+        None => sent(iterator, &PyNone::get(py)),
         Some(value) => sent(iterator, value.bind(py)),
     }
 }

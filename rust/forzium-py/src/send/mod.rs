@@ -76,9 +76,9 @@ async fn both(
     let py = connection.py();
     let start = connection.host_send().call1((message::response_start(py, status, headers)?,))?;
     connection.started.set();
-    wait(connection.channel(), start).await?;
+    drop(wait(connection.channel(), start).await?.into_bound(py));
     let rest = connection.host_send().call1((message::response_body(py, body)?,))?;
-    wait(connection.channel(), rest).await?;
+    drop(wait(connection.channel(), rest).await?.into_bound(py));
     Ok(())
 }
 
