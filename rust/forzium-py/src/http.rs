@@ -203,7 +203,7 @@ async fn handed_over(connection: &Connection, route: &Py<PyAny>) -> PyResult<()>
 }
 
 /// The answer to what no route does, where nobody else is to be asked for it.
-fn nothing_here<'c>(connection: &'c Connection, table: &Table) -> PyResult<Option<failure::Written<'c>>> {
+fn nothing_here<'c>(connection: &'c Connection, table: &Table) -> PyResult<Option<Written<'c>>> {
     match (&table.low_priority, &table.default) {
         (None, None) => failure::known_not_found(connection),
         _ => Ok(None),
@@ -287,6 +287,7 @@ async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
     settling.await
 }
 
+/// Finds what is left to do: nothing, an answer that can be written at once, or what has to be waited for.
 fn rest(connection: &Connection, served: PyResult<()>) -> PyResult<Rest<'_>> {
     if connection.vault.borrow().closing.is_none() {
         match &served {
