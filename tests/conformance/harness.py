@@ -221,14 +221,19 @@ def exchange(app: Any, request: Request, *, backend: str = "asyncio") -> Outcome
     return Outcome(None if start is None else start["status"], headers, body, tuple(raised))
 
 
-def describe(error: BaseException) -> list[str]:
-    """An exception as lines without the framework's name: its class, its text, its cause, and a group's members."""
+def describe(error: BaseException, *around: BaseException) -> list[str]:
+    """An exception as lines without the framework's name: its class, its text, its cause, and a group's members.
+
+    A member's cause may be the group itself; `around` is what encloses the exception.
+    """
+    if error in around:
+        return ["as above"]
     lines = [_neutral(f"{type(error).__name__}: {error}")]
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
-            lines += ["  " + line for line in describe(member)]
+            lines += ["  " + line for line in describe(member, error, *around)]
     if error.__cause__ is not None:
-        lines += ["from " + line for line in describe(error.__cause__)]
+        lines += ["from " + line for line in describe(error.__cause__, error, *around)]
     return lines
 
 

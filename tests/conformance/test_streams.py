@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from conformance.harness import Framework, Request, compare, exchange, frameworks
+from conformance.harness import Framework, Request, compare, describe, exchange, frameworks
 
 
 class Item(BaseModel):
@@ -253,3 +253,45 @@ def test_what_a_plain_function_returns_is_sent_as_events_as_by_fastapi() -> None
 
     requests = [Request(f"/{name}{more}") for name in returned for more in ("", "/annotated")]
     compare(build, *requests, Request("/events"))
+
+
+def test_too_large_a_body_that_a_stream_does_not_read_ends_it_as_in_fastapi() -> None:
+    seen: list[list[str]] = []
+
+    def build(fw: Framework) -> Any:
+        app = fw.FastAPI(max_body_size=3)
+        said: list[str] = []
+        seen.append(said)
+
+        async def noting() -> Any:
+            try:
+                yield
+            except Exception as error:
+                said.extend(describe(error))
+                raise
+
+        needs = {"dependencies": [fw.Depends(noting)]}
+
+        @app.post("/iterator", **needs)
+        async def iterator() -> Any:
+            return fw.responses.StreamingResponse(iter([b"a"]))
+
+        for way, options in ways(fw).items():
+
+            @app.post(f"/{way}", **needs, **options)
+            async def waiting() -> Any:
+                await anyio.sleep(0.01)
+                yield b"a"
+
+        return app
+
+    # Announced, the listening fails before the stream, which fails too; not announced, while the stream waits.
+    requests = [
+        Request(f"/{way}", "POST", chunks=chunks, headers=headers)
+        for way in ("iterator", "sse", "lines", "raw")
+        for chunks, headers in [((b"1234",), (("content-length", "4"),)), ((b"12", b"34"), ()), ((b"12", b"3"), ())]
+    ]
+    compare(build, *requests, openapi=False)
+    oracle, ours = seen
+    assert ours == oracle
+    assert sum("(2 sub-exceptions)" in line for line in ours) == 8  # four ways on two event loops

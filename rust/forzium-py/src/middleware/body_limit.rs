@@ -156,6 +156,12 @@ impl BodyCounter {
         self.declared.is_some_and(|declared| declared > self.max_body_size.0.get())
     }
 
+    /// Whether asking for the rest of the body may fail: more than is allowed is announced, or nothing is and there may be
+    /// some.
+    pub fn may_refuse(&self, is_get: bool) -> bool {
+        if self.declared.is_some() { self.is_declared_too_large() } else { !is_get }
+    }
+
     /// Takes note that a response starts.
     ///
     /// Errors: an exception that unwinds the application, where the request declared too large a body.

@@ -125,7 +125,7 @@ fn parts<'c>(
 /// Sends a response that is iterated, or that is called as an ASGI application.
 async fn called_or_streamed(connection: &Connection, response: Bound<'_, PyAny>) -> PyResult<()> {
     let py = connection.py();
-    if !connection.websocket && stream::is_stream(&response)? {
+    if !connection.websocket && stream::is_stream(&response)? && !stream::is_overheard(connection)? {
         let response = connection.keep(response);
         stream::stream(connection, &response).await?;
         let tasks = response.get().getattr(interned::background(py))?;

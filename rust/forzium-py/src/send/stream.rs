@@ -19,6 +19,7 @@ use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString, PyTuple};
 use crate::awaitable::{Held, begin, go_on, is_asyncio, next_step, noted, steps_of, wait};
 use crate::connection::{Connection, Kept};
 use crate::disconnect::DisconnectWatch;
+use crate::middleware::BodyCounter;
 use crate::{imports, interned, message};
 
 /// Whether a response is a stream whose class is known, nothing of it was replaced on the object, and its status has
@@ -35,6 +36,23 @@ pub fn is_stream(response: &Bound<'_, PyAny>) -> PyResult<bool> {
     let own = response.getattr(pyo3::intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
     Ok(!own.contains(pyo3::intern!(py, "stream_response"))?
         && !own.contains(pyo3::intern!(py, "listen_for_disconnect"))?)
+}
+
+/// Whether listening may fail beside the stream, since a limit counts what is left of the body.
+///
+/// Then the two are tasks, of which the listening goes first, as in the response class: both may fail, and what leaves
+/// the task group is a group of two.
+pub fn is_overheard(connection: &Connection) -> PyResult<bool> {
+    let receive = connection.receive();
+    let Ok(counter) = receive.cast::<BodyCounter>() else { return Ok(false) };
+    Ok(counter.get().may_refuse(is_get(connection)?) && !send_reports_disconnects(connection)?)
+}
+
+/// Whether it is a method that has no body where none is announced.
+fn is_get(connection: &Connection) -> PyResult<bool> {
+    let method = connection.scope().get_item(pyo3::intern!(connection.py(), "method"))?;
+    let method = method.and_then(|method| method.cast_into::<PyString>().ok());
+    Ok(method.as_ref().and_then(|method| method.to_str().ok()).is_some_and(|method| matches!(method, "GET" | "HEAD")))
 }
 
 /// Sends a stream.
