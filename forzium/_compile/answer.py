@@ -40,11 +40,11 @@ def answer_spec(operation: Operation) -> AnswerSpec:
             spec.response_class = None
         return spec
     options = _options(operation)
-    spec.validate = field._type_adapter.validator.validate_python
+    spec.validate, to_json = field.functions
     spec.threaded = not is_coroutine_callable(operation.dependant.call)
     if by_default:
         spec.response_class = None
-        spec.to_json = (field._type_adapter.serializer.to_json, options)
+        spec.to_json = (to_json, options)
         if options == {"by_alias": True}:
             spec.outline = outline_of(field._type_adapter)
     else:

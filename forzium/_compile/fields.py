@@ -135,7 +135,7 @@ def _spec(field: ModelField, source: Source, aliases: list[tuple[str, tuple[str,
         convert=convert,
         low=low,
         high=high,
-        validate=field._type_adapter.validator.validate_python,
+        validate=field.functions[0],
         required=info.is_required(),
         validate_default=bool(info.validate_default),
     )

@@ -6,7 +6,7 @@ its value out of a request is `forzium.dependencies`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic._internal import _typing_extra
+from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -76,6 +77,18 @@ class ModelField:
     @cached_property
     def _type_adapter(self) -> TypeAdapter[Any]:
         return self._build_adapter() if self._pending is None else self._pending.build()
+
+    @property
+    def functions(self) -> tuple[Callable[..., Any], Callable[..., bytes]]:
+        """What validates a value, and what writes a valid one as JSON: pydantic's own functions.
+
+        Where a forward reference cannot be resolved yet, the adapter's, which look for it at every call.
+        """
+        adapter = self._type_adapter
+        try:
+            return adapter.validator.validate_python, adapter.serializer.to_json
+        except PydanticUserError:
+            return adapter.validate_python, adapter.dump_json
 
     @property
     def alias(self) -> str:
