@@ -115,7 +115,8 @@ pub fn write_json<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes
     match json::dumps(py, value, Rules::Jsonable { encoder: imports::json_part(py)? }) {
         Ok(body) => Ok(body.into_bound(py)),
         Err(error) if error.is_instance_of::<PyValueError>(py) => {
-            Ok(imports::json_leniently(py)?.call1((value, error.value(py)))?.cast_into::<PyBytes>()?)
+            // As a value alone it would not have its traceback, before Python 3.12.
+            Ok(imports::json_leniently(py)?.call1((value, error.into_value(py)))?.cast_into::<PyBytes>()?)
         }
         Err(error) => Err(error),
     }
