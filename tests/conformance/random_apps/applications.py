@@ -16,7 +16,25 @@ from .declarations import Model, Param
 STYLES = (
     *("async", "sync", "async", "sync", "async gen", "async gen", "sync gen", "sync gen"),
     *("class", "instance", "async instance", "gen instance", "partial", "method", "wrapped", "security"),
-    *("dataclass", "model"),
+    *("dataclass", "model", "odd", "odd"),
+)
+# Dependencies that are no function of the application: what there is, and whether it is a generator.
+ODD = (
+    ("functools.partial(functools.partial(served, extra=Held), other='p')", False),
+    ("functools.partial(served_gen, other='p')", True),
+    ("functools.partial(Served, other='p')", False),
+    ("Served.of", False),
+    ("Served.static", False),
+    ("Served('it').again", False),
+    ("functools.partial(Served('it').again, other='p')", False),
+    ("Served('it').stream", True),
+    ("lambda q='l': q", False),
+    ("contextlib.contextmanager(served_gen)", False),
+    ("functools.lru_cache(served)", False),
+    ("functools.wraps(served)(lambda *args, **kwargs: served(*args, **kwargs))", False),
+    ("OAuth2PasswordRequestForm", False),
+    ("OAuth2PasswordRequestFormStrict", False),
+    ("Held", False),
 )
 SECURITY = (
     "APIKeyHeader(name='x-key')",
@@ -32,6 +50,14 @@ SECURITY = (
     "OAuth2PasswordBearer(tokenUrl='token', auto_error=False)",
     "OAuth2AuthorizationCodeBearer(authorizationUrl='auth', tokenUrl='token')",
     "OpenIdConnect(openIdConnectUrl='connect')",
+    "OpenIdConnect(openIdConnectUrl='connect', auto_error=False)",
+    "HTTPDigest(auto_error=False)",
+    "HTTPBearer(bearerFormat='JWT', scheme_name='Own', description='d')",
+    "OAuth2(flows={'clientCredentials': {'tokenUrl': 't', 'scopes': {'a': 'A'}}})",
+    "OAuth2(flows={'implicit': {'authorizationUrl': 't'}}, auto_error=False)",
+    "OAuth2AuthorizationCodeBearer(authorizationUrl='a', tokenUrl='t', refreshUrl='r', auto_error=False)",
+    "APIKeyCookie(name='key', auto_error=False)",
+    "APIKeyQuery(name='key', auto_error=False, description='d')",
 )
 SPECIALS = (
     "request: Request",
@@ -39,6 +65,19 @@ SPECIALS = (
     "background: BackgroundTasks",
     "connection: HTTPConnection",
     "scopes: SecurityScopes",
+)
+
+
+OAUTH2_FORM = tuple(
+    Param(name, "form", kinds.Kind("str", kinds.among(*texts), kinds.among(*texts)), (name,), required, name)
+    for name, texts, required in (
+        ("grant_type", ("password", "password", "other", ""), True),
+        ("username", ("u", "é"), True),
+        ("password", ("p", ""), True),
+        ("scope", ("read write", "", " a  b "), False),
+        ("client_id", ("c",), False),
+        ("client_secret", ("s",), False),
+    )
 )
 
 
@@ -226,6 +265,13 @@ class Writer:
         if style in ("dataclass", "model"):
             self._plain_class(name.upper(), style)
             return
+        if style == "odd":
+            odd, yields = self.rng.choice(ODD)
+            if "OAuth2" in odd and self.style not in ("form", "files"):
+                odd, yields = ODD[0]
+            self.parts.append(f"{name} = {odd}")
+            self.callees.append(Callee(name, "", list(OAUTH2_FORM) if "OAuth2" in odd else [], [], yields))
+            return
         if style == "class":
             name = name.upper()
         params = self._params(2, set(), endpoint=False)
@@ -286,6 +332,8 @@ class Writer:
                 lines.append("    raise CustomError('replaced') from error")
             elif outcome == 6:
                 lines.append("    raise CustomError('replaced') from None")
+            elif self.chance(0.5):
+                lines.append("    raise ExceptionGroup('both', [HTTPException(418), CustomError('new')]) from error")
         if self.chance(0.03):
             lines += ["finally:", f"    at('{name} exit')", "yield 'again'"]
         elif self.chance(0.7) or len(lines) == 2:

@@ -5,7 +5,6 @@ Stands on `applications`, `traffic` and `driver`. Here stands also what may diff
 
 import json
 import pprint
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from random import Random
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from . import applications, driver, traffic
 from .driver import Outcome, Run, Step
@@ -79,7 +78,7 @@ class Difference:
 
     def __str__(self) -> str:
         step = f"{self.case.steps[self.step]}\n" if self.step >= 0 else ""
-        own = self.case.source.partition("return wrapper\n\n\ndef wrapped_async")[2].partition("return wrapper\n")[2]
+        own = self.case.source.partition(driver.PRELUDE)[2]
         expected, found = _parting(self.expected, self.found)
         return (
             f"case {self.case.number} ({self.case.backend}): {self.kind}\n{own.strip()}\n\n{step}"
@@ -255,8 +254,8 @@ def _refused_as_broken_off(step: Step, found: Outcome) -> bool:
     if b"Invalid multipart data." not in found.body and "Invalid multipart data." not in words:
         return False
     kinds = [value for name, value in step.headers if name == b"content-type"]
-    boundary = re.search(rb'boundary="?([^";]+)', kinds[0]) if kinds else None
-    return boundary is not None and breaks_off(boundary[1], step.chunks)
+    boundary = parse_options_header(kinds[0])[1].get(b"boundary") if kinds else None
+    return bool(boundary) and breaks_off(boundary, step.chunks)
 
 
 def breaks_off(boundary: bytes, chunks: Iterable[bytes]) -> bool:

@@ -98,7 +98,7 @@ def _documentation(rng: Random) -> list[str]:
 
 def _aliases(rng: Random, name: str) -> tuple[list[str], tuple[str, ...]]:
     """Draw options that rename, and the names on the wire that follow."""
-    match rng.randrange(6):
+    match rng.randrange(14) // 2:
         case 0 | 1:
             alias = rng.choice(["itemId", "a-b", "X-Up", "item id", "ä"])
             return [f"alias={alias!r}"], (alias, name)
@@ -108,12 +108,25 @@ def _aliases(rng: Random, name: str) -> tuple[list[str], tuple[str, ...]]:
             return ["validation_alias=AliasChoices('c1', 'c2')"], ("c1", "c2", name)
         case 4:
             return ["alias='al'", "validation_alias='va'", "serialization_alias='sa'"], ("va", "al", name, "sa")
+        case 5 if rng.random() < 0.3:
+            path = rng.choice(["AliasPath('p')", "AliasPath('p', 0)", "AliasPath('p', 'k')"])
+            return [f"validation_alias={rng.choice([path, f'AliasChoices(chr(99), {path})'])}"], ("p", "c", name)
+        case 6:
+            return ["alias='same'", "validation_alias='same'"], ("same", name)
     return ["serialization_alias='sa'"], (name, "sa")
 
 
 def _default(rng: Random, kind: Kind, chance: float = 0.5) -> str | None:
     """Draw a default as source text; none where it is required."""
     return rng.choice(kind.defaults) if rng.random() < chance else None
+
+
+_CONFIG = (
+    *("use_enum_values=True", "coerce_numbers_to_str=True", "str_to_lower=True", "validate_default=True"),
+    *("hide_input_in_errors=True", "loc_by_alias=False", "from_attributes=True", "revalidate_instances='always'"),
+    *("ser_json_bytes='base64'", "ser_json_timedelta='float'", "serialize_by_alias=True", "title='Titled'"),
+    *("use_attribute_docstrings=True", "json_schema_extra={'x-m': 1}", "str_max_length=3", "val_json_bytes='hex'"),
+)
 
 
 def draw_model(rng: Random, name: str, models: list[Model], *, flat: bool) -> Model:
@@ -131,10 +144,16 @@ def draw_model(rng: Random, name: str, models: list[Model], *, flat: bool) -> Mo
         config.append("frozen=True")
     if rng.random() < 0.05:
         config.append("alias_generator=to_camel")
-    lines = [f"class {name}(BaseModel):"]
+    if rng.random() < 0.1:
+        config.append(rng.choice(_CONFIG))
+    base = rng.choice(models) if models and rng.random() < 0.12 else None
+    if base is not None and not base.flat:
+        base = None
+    lines = [f"class {name}({base.name if base else 'BaseModel'}):"]
     if config:
         lines.append(f"    model_config = ConfigDict({', '.join(config)})")
     fields = []
+    inherited = base.fields if base is not None else []
     for each in rng.sample(NAMES[:-1], rng.choice([1, 2, 2, 3, 4])):
         if flat or rng.random() < 0.6:
             kind = kinds.scalar(rng) if rng.random() < 0.7 else kinds.repeated(rng)
@@ -160,6 +179,25 @@ def draw_model(rng: Random, name: str, models: list[Model], *, flat: bool) -> Mo
             "            raise PydanticCustomError('odd_one', 'odd: {value}', {'value': 1})",
             "        return self",
         ]
+    if rng.random() < 0.06:
+        lines += [
+            "    @model_validator(mode='before')",
+            "    @classmethod",
+            "    def first(cls, data: Any) -> Any:",
+            "        return {**data, 'extra': 'added'} if isinstance(data, dict) else data",
+        ]
+    if rng.random() < 0.04:
+        lines += [
+            f"    @field_serializer({fields[0].name!r}, when_used={rng.choice(['json', 'always', 'unless-none'])!r})",
+            f"    def write_{fields[0].name}(self, value: Any) -> str:",
+            "        return 'written'",
+        ]
+    if rng.random() < 0.04:
+        lines += [
+            "    @model_serializer(mode='wrap')",
+            "    def write(self, handler: Any) -> Any:",
+            "        return {'wrapped': handler(self)}",
+        ]
     if rng.random() < 0.1:
         lines += [
             "    @computed_field",
@@ -167,6 +205,8 @@ def draw_model(rng: Random, name: str, models: list[Model], *, flat: bool) -> Mo
             "    def computed(self) -> str:",
             "        return 'computed'",
         ]
+    own = {each.name for each in fields}
+    fields += [each for each in inherited if each.name not in own]
     return Model(name, fields, "\n".join(lines) + "\n", flat)
 
 
@@ -210,11 +250,24 @@ def draw_param(rng: Random, name: str, place: str, models: list[Model]) -> Param
     return _declared(rng, name, place, kind)
 
 
+# Other ways to say `Annotated[kind, inner]`, some of which frameworks may refuse or take otherwise.
+_AROUND = (
+    "Annotated[Annotated[{kind}, {inner}], 'outer']",
+    "Annotated[Annotated[{kind}, 'meta'], {inner}]",
+    "Annotated[Annotated[{kind}, {place}(description='first')], {inner}]",
+    "TypeAliasType('Param', Annotated[{kind}, {inner}])",
+    "'Annotated[{kind}, {inner}]'",
+    "Optional[Annotated[{kind}, {inner}]]",
+    "Annotated[Optional[{kind}], {inner}]",
+    "Annotated[{kind}, {inner}, Depends(lambda: 1)]",
+)
+
+
 def _declared(rng: Random, name: str, place: str, kind: Kind) -> Param:
     options: list[str] = []
     wires: tuple[str, ...] = (name,)
     default = None if place == "path" else _default(rng, kind)
-    if rng.random() < 0.35:
+    if rng.random() < 0.25:
         options += _constraints(rng, kind)
     if rng.random() < 0.2 and place != "path":
         renamed, wires = _aliases(rng, name)
@@ -245,7 +298,10 @@ def _declared(rng: Random, name: str, place: str, kind: Kind) -> Param:
         inner = f"{declaration}({', '.join(options)})"
         if rng.random() < 0.1:
             inner = f"{rng.choice(['Field(description=chr(65))', repr('meta')])}, {inner}"
-        source = f"{name}: Annotated[{kind.source}, {inner}]" + (f" = {default}" if default is not None else "")
+        annotation = f"Annotated[{kind.source}, {inner}]"
+        if rng.random() < 0.08:
+            annotation = rng.choice(_AROUND).format(kind=kind.source, inner=inner, place=declaration)
+        source = f"{name}: {annotation}" + (f" = {default}" if default is not None else "")
     else:
         given = [default] if default is not None else []
         if not given and rng.random() < 0.3 and not factory:
@@ -260,6 +316,8 @@ def _model_param(rng: Random, name: str, place: str, model: Model) -> Param:
         options.append("convert_underscores=False")
     if rng.random() < 0.05:
         options.append("alias='renamed'")
+    if place == "form" and rng.random() < 0.15:
+        options.append("media_type='multipart/form-data'")
     declaration = f"{place.capitalize()}({', '.join(options)})"
     annotation, required = model.name, True
     if rng.random() < 0.15:
@@ -272,10 +330,11 @@ def _file(rng: Random, name: str) -> Param:
     annotation = rng.choice(
         [
             *("UploadFile", "UploadFile", "bytes", "list[UploadFile]", "list[bytes]", "UploadFile | None"),
-            *("bytes | None", "Optional[list[UploadFile]]", "str", "tuple[UploadFile, ...]"),
+            *("bytes | None", "Optional[list[UploadFile]]", "str", "tuple[UploadFile, ...]", "Sequence[UploadFile]"),
+            *("list[bytes] | None", "set[bytes]", "UploadFile | str", "tuple[UploadFile, UploadFile]", "list"),
         ]
     )
-    several = "list" in annotation or "tuple" in annotation
+    several = any(word in annotation for word in ("list", "tuple", "Sequence", "set"))
     kind = Kind(annotation, kinds.among("content"), kinds.among("content"), "many" if several else "scalar")
     default = rng.choice(["None", "None", "[]" if several else "None"]) if rng.random() < 0.3 else None
     options: list[str] = []

@@ -27,6 +27,19 @@ DEFINITIONS = {
     "Dog": "class Dog(BaseModel):\n    kind: Literal['dog']\n    name: str\n",
     "UserId": "UserId = NewType('UserId', int)\n",
     "Alias": "Alias = TypeAliasType('Alias', int | str)\n",
+    "Limited": "Limited = TypeAliasType('Limited', Annotated[int, Field(gt=1, description='limited')])\n",
+    "Several": "T = TypeVar('T')\nSeveral = TypeAliasType('Several', list[T], type_params=(T,))\n",
+    "Box": "V = TypeVar('V')\nclass Box(BaseModel, Generic[V]):\n    value: V\n    more: list[V] = []\n",
+    "Tree": "class Tree(BaseModel):\n    name: str = 't'\n    children: list['Tree'] = []\n",
+    "Early": "class Early(BaseModel):\n    later: 'Later'\n\n\nclass Later(BaseModel):\n    n: int\n",
+    "Root": "class Root(RootModel[list[int]]):\n    pass\n",
+    "Strictly": "class Strictly(BaseModel):\n    model_config = ConfigDict(strict=True)\n    n: int\n    s: str = 's'\n",
+    "Checked": "@pydantic_dataclass\nclass Checked:\n    n: Annotated[int, Field(gt=0)]\n    s: str = 's'\n",
+    "Partial": "class Partial(TypedDict, total=False):\n    a: int\n    c: list[str]\n",
+    "Rights": "class Rights(enum.IntFlag):\n    read = 1\n    write = 2\n",
+    "plain": "def plain(value: Any) -> Any:\n    return ('plain', value)\n",
+    "around_it": "def around_it(value: Any, handler: Any) -> Any:\n    return [handler(value)]\n",
+    "kind_of": "def kind_of(value: Any) -> Any:\n    return value.get('t') if isinstance(value, dict) else None\n",
 }
 NEEDS = {"Nested": ("Point",)}
 
@@ -134,6 +147,25 @@ SCALARS: list[Kind] = [
     Kind("StrictStr", among("a"), among("a"), defaults=("'d'",)),
     Kind("UserId", among("1", "7"), among(1), defaults=("1",)),
     Kind("Alias", among("1", "x"), among(1, "x"), defaults=("1",)),
+    Kind("Limited", among("2", "7"), among(2), family="number", defaults=("2", "0")),
+    Kind("Rights", among("1", "3"), among(1, 3), defaults=("Rights.read",)),
+    Kind("Literal[True, None, 'n']", among("n"), among(True, None, "n"), defaults=("None", "'n'")),
+    Kind("ByteSize", among("1", "1.5KiB", "3 MB"), among(1, "2kb"), defaults=("ByteSize(3)",)),
+    Kind("Base64Bytes", among("YWJj", "YWI="), among("YWJj"), defaults=("b'YQ=='",)),
+    Kind("IPvAnyAddress", among("::1", "127.0.0.1"), among("::1")),
+    Kind("AwareDatetime", among("2020-01-01T10:00:00Z"), among("2020-01-01T10:00:00+01:00")),
+    Kind("UUID4", among("12345678-1234-4678-9234-567812345678"), among("12345678-1234-4678-9234-567812345678")),
+    Kind("re.Pattern[str]", among("a+", "[a-z]"), among("a+")),
+    Kind("complex", among("1", "1+2j"), among(1.5, "2j"), defaults=("1j",)),
+    Kind("ipaddress.IPv4Network | uuid.UUID", among("10.0.0.0/8", UUID_TEXT), among("10.0.0.0/8")),
+    Kind("Annotated[int, PlainValidator(plain)]", among("1", "x"), among(1, [1]), defaults=("'d'",)),
+    Kind("Annotated[int, WrapValidator(around_it)]", among("1"), among(1), defaults=("1",)),
+    Kind("Annotated[int, PlainSerializer(lambda value: f'<{value}>', return_type=str)]", among("1"), among(1)),
+    Kind("Annotated[Annotated[int, Field(gt=2)], Field(lt=9)]", among("3", "8"), among(3), defaults=("3", "1")),
+    Kind("Annotated[int | None, Field(ge=2)]", among("3", "8"), among(3, None), defaults=("None", "1")),
+    Kind("Annotated[float, Field(allow_inf_nan=False)]", among("3", "8.5"), among(3.5), defaults=("1.0",)),
+    Kind("Annotated[bool, Strict()]", among("true"), among(True), defaults=("True",)),
+    Kind("'int'", among("1", "2"), among(1), defaults=("1",)),
     Kind("Any", among("1", "x"), among(1, "x", None, [1, {"a": None}], {"k": 1.5}), defaults=("None", "1")),
 ]
 
@@ -162,17 +194,22 @@ _MANY = {
     "deque": "deque[{}]",
     "Sequence": "Sequence[{}]",
     "List": "List[{}]",
+    "Iterable": "Iterable[{}]",
+    "Set": "AbstractSet[{}]",
+    "Several": "Several[{}]",
+    "bounded": "Annotated[list[{}], Field(max_length=2)]",
+    "inner": "list[Annotated[{}, Field(description='inner')]]",
 }
 # Not in sets: their values have no hash, or their order is that of an address.
-_UNHASHABLE = ("Any", "Point", "Record", "Nested", "dict", "Pair")
+_UNHASHABLE = ("Any", "Point", "Record", "Nested", "dict", "Pair", "plain", "around_it")
 
 
 def many(kind: Kind, rng: Random) -> Kind:
     """A collection of a type."""
     name = rng.choice(["list", "list", "list", *_MANY])
-    if kind.shape != "scalar" and name in ("set", "frozenset"):
+    if kind.shape != "scalar" and name in ("set", "frozenset", "Set"):
         name = "list"
-    if any(word in kind.source for word in _UNHASHABLE) and name in ("set", "frozenset"):
+    if any(word in kind.source for word in _UNHASHABLE) and name in ("set", "frozenset", "Set"):
         name = "list"
 
     def texts(rng: Random) -> tuple[str, ...]:
@@ -247,6 +284,33 @@ DOCUMENTS: list[Kind] = [
     ),
     Kind("Cat | Dog", among("1"), among({"kind": "cat", "lives": 3}, {"kind": "dog", "name": "d"}), "document"),
     Kind("Cat | None", among("1"), among({"kind": "cat"}, None), "document"),
+    Kind("list", among(("1",)), among([], [1, "a", None]), "many", "many", ("[]",)),
+    Kind("tuple", among(("1", "2")), among([], [1]), "many", "", ("()",)),
+    Kind("set", among(("1",)), among([], [1]), "many", "", ("set()",)),
+    Kind("tuple[int, str, *tuple[int, ...]]", among(("1", "a")), among([1, "a", 2], [1, "a"]), "many", ""),
+    Kind("list[int] | int", among(("1", "2"), "3"), among([1], 2), "many"),
+    Kind("list[int] | str", among(("1", "2"), "x"), among([1], "x"), "many"),
+    Kind("list[int | None]", among(("1", "2")), among([1, None], []), "many", "many", ("[]",)),
+    Kind("Box[int]", among("1"), among({"value": 1}, {"value": 2, "more": [3]}), "document"),
+    Kind("Box[list[str]]", among("1"), among({"value": ["a"]}), "document"),
+    Kind("Tree", among("1"), among({}, {"children": [{"name": "a", "children": [{}]}]}), "document"),
+    Kind("Early", among("1"), among({"later": {"n": 1}}), "document"),
+    Kind("Root", among("1"), among([1, 2], []), "document"),
+    Kind("Strictly", among("1"), among({"n": 1}, {"n": 2, "s": "x"}), "document"),
+    Kind("Checked", among("1"), among({"n": 1}, {"n": 2, "s": "x"}), "document"),
+    Kind("Partial", among("1"), among({"a": 1}, {}, {"c": ["x"]}), "document", defaults=("{}",)),
+    Kind("Mapping[str, int]", among("1"), among({"a": 1}, {}), "document", defaults=("{}",)),
+    Kind("OrderedDict[str, int]", among("1"), among({"b": 1, "a": 2}), "document"),
+    Kind("dict[Color, decimal.Decimal]", among("1"), among({"red": 1.5}), "document"),
+    Kind(
+        "Annotated[Union[Annotated[Cat, Tag('c')], Annotated[Dog, Tag('d')]], Discriminator(kind_of)]",
+        among("1"),
+        among({"t": "c", "kind": "cat"}, {"t": "d", "kind": "dog", "name": "d"}),
+        "document",
+    ),
+    Kind("list['Cat']", among("1"), among([{"kind": "cat"}], []), "document"),
+    Kind("'Dog'", among("1"), among({"kind": "dog", "name": "d"}), "document"),
+    Kind("Cat | int | list[Dog]", among("1"), among({"kind": "cat"}, 3, [{"kind": "dog", "name": "x"}]), "document"),
     Kind("list[list[int]]", among(("1",)), among([[1], [2, 3]], []), "document", "many"),
 ]
 

@@ -73,9 +73,78 @@ ODD_VALUES: tuple[Any, ...] = (
 )
 FAILURES = (
     *("http", "plain http", "empty http", "starlette", "custom", "custom", "subclassed", "value", "key", "invalid"),
-    *("group", "stop", "async stop", "runtime"),
+    *(
+        "group",
+        "stop",
+        "async stop",
+        "runtime",
+        "group of http",
+        "oserror",
+        "timeout",
+        "caused",
+        "odd text",
+        "response",
+    ),
 )
 BOUNDARY = "a-Boundary.1"
+# What hosts say that are not like most; see `driver.Step`.
+HOSTS: tuple[dict[str, Any], ...] = (
+    *({"asgi": {"version": "3.0"}}, {"asgi": {"version": "3.0", "spec_version": "2.4"}}, {"asgi": None}),
+    *({"root_path": "/mounted"}, {"root_path": None}, {"client": None, "server": None}, {"state": None}),
+    *({"http_version": "2"}, {"http_version": "1.0", "scheme": "https"}, {"raw_path": None}, {"extensions": {}}),
+    *({"server": ("::1", 8443), "scheme": "https"}, {"client": ("unix", None), "server": ("/run/socket", None)}),
+)
+LENGTHS = ("0", "1", "99999", "abc", "-1", "", "1, 2", "+5", " 7", "5.0", "9" * 30)
+# File names as browsers, libraries and nobody sane write them: what follows the part's name.
+FILE_NAMES = (
+    *('filename="f.txt"', "filename=f.txt", 'filename=""', "filename=", "filename", 'filename="a;b.txt"'),
+    *('filename="é.txt"', 'filename="日本.png"', 'filename="%E6%97%A5.txt"', 'filename="%22quoted%22.txt"'),
+    *('filename="a\\"b.txt"', 'filename="a\\\\b.txt"', 'filename="C:\\\\dir\\\\f.txt"', 'filename="C:\\dir\\f.txt"'),
+    *('filename="../../etc/passwd"', 'filename="a/b.txt"', 'filename="a b.txt"', "filename=a b.txt", 'filename=" f "'),
+    *("filename*=UTF-8''star.txt", "filename*=utf-8'en'%e2%82%ac%20rates", "filename*=ISO-8859-1''%A3.txt"),
+    *("filename*=UTF-8''%ff.txt", "filename*=nonsense''x.txt", "filename*=no-quotes.txt", "filename*=''", "filename*="),
+    *("filename=\"f.txt\"; filename*=UTF-8''%C3%A9.txt", "filename*=UTF-8''first.txt; filename=\"second.txt\""),
+    *('filename*0="long-"; filename*1="name.txt"', "filename*0*=UTF-8''%C3%A9; filename*1=b.txt", 'filename*1="only"'),
+    *('filename="f.txt"; filename="g.txt"', 'filename="=?utf-8?B?w6k=?="', 'FILENAME="up.txt"', 'filename = "sp.txt"'),
+    *(
+        'filename="f.txt";',
+        'filename="f.txt"; size=3',
+        'filename="unclosed',
+        "filename='single.txt'",
+        'filename="\ud83d"',
+    ),
+    *('filename="a\tb"', 'filename="a\x00b"', 'filename="nul\x01"', 'filename="&#26085;.txt"', 'filename="x\r\n y"'),
+)
+# How the name of a part may be written.
+PART_NAMES = (
+    *("name={}", "name='{}'", 'NAME="{}"', 'name = "{}"', 'name="{}";', "name*=UTF-8''{}", 'name="{}"; name="other"'),
+    *('name*0="{}"', ' name="{}" ', '\tname="{}"', 'name="{}"; charset=latin-1', 'x=1; name="{}"', 'name="\\{}"'),
+)
+# Headers of a part beside or instead of the usual two.
+PART_HEADERS = (
+    *("Content-Type: text/plain; charset=latin-1", "Content-Type: text/plain; charset=utf-16", "Content-Type:"),
+    *("Content-Type: text/plain;\r\n charset=utf-8", "content-type: IMAGE/PNG", "Content-Type : text/plain"),
+    *("Content-Transfer-Encoding: base64", "Content-Transfer-Encoding: quoted-printable", "Content-Length: 3"),
+    *("X-Own: 1", "X-Own: é", "X-Own:", "X Own: 1", ": 1", "no colon", "X-Long: " + "x" * 300, "X-Fold: a\r\n\tb"),
+    *("Content-Disposition: attachment", "content-disposition: form-data; name=again", "Content-Type: a/b\r\nX: 2"),
+)
+# The media type of a form, in spellings that servers meet.
+CONTENT_TYPES = (
+    *('multipart/form-data; boundary="{}"', "multipart/form-data;boundary={}", "Multipart/Form-Data; Boundary={}"),
+    *("multipart/form-data; charset=utf-8; boundary={}", "multipart/form-data; charset=latin-1; boundary={}"),
+    *("multipart/form-data; boundary={}; charset=utf-16", "multipart/form-data; boundary={}; charset=nonsense"),
+    *("multipart/form-data; boundary= {}", "multipart/form-data; boundary={} ", "multipart/form-data ; boundary={}"),
+    *("multipart/form-data; boundary='{}'", "multipart/form-data; boundary={}x", "multipart/form-data; boundary="),
+    *("multipart/form-data", "multipart/mixed; boundary={}", "multipart/form-data, boundary={}", "multipart/"),
+    *("multipart/form-data; boundary={}; boundary=other", "multipart/form-data; boundary*=utf-8''{}"),
+)
+# What is done to a whole multipart body.
+MANGLED = (
+    *((b"\r\n", b"\n"), (b"\r\n\r\n", b"\r\n"), (b"\r\n\r\n", b"\n\n"), (b"--\r\n", b"--"), (b"\r\n--", b"--")),
+    *((b"Content-Disposition", b"content-DISPOSITION"), (b": form-data", b":form-data"), (b": ", b":  \t")),
+    *((b"form-data;", b"form-data ;"), (b"Content-Disposition", b" Content-Disposition"), (b"; ", b";\r\n ")),
+    *((b"; ", b";"), (b"; ", b" ; "), (b"Boundary.1\r\n", b"Boundary.1 \t\r\n"), (b"\r\n\r\n", b"\r\n\r\n\r\n")),
+)
 
 
 class Writer:
@@ -110,10 +179,19 @@ class Writer:
         content_type, body = self._body()
         if content_type is not None:
             headers.append((b"content-type", content_type.encode("latin-1")))
-        if body or self.chance(0.1):
-            headers.append((b"content-length", str(len(body)).encode()))
-        leaves = bool(body) and operation.style in ("form", "files") and self.chance(0.04)
-        return Step(method, self._path(), query, headers, self._chunks(body), self._failures(), leaves=leaves)
+        if body and self.chance(0.08):
+            headers.append((b"transfer-encoding", b"chunked"))
+        elif body or self.chance(0.1):
+            length = str(len(body)) if self.chance(0.97) else rng.choice(LENGTHS)
+            headers.append((b"content-length", length.encode()))
+        if self.chance(0.03):
+            headers.append(rng.choice(headers))
+        leaves = bool(body) and self.chance(0.04)
+        step = Step(method, self._path(), query, headers, self._chunks(body), self._failures(), leaves=leaves)
+        if self.chance(0.15):
+            step.scope = rng.choice(HOSTS)
+        step.waits = self.chance(0.15)
+        return step
 
     # Values
 
@@ -374,7 +452,7 @@ class Writer:
             if self.temper == "wild" and self.chance(0.5):
                 pieces.append(rng.choice(["a", "=1", "", "a=%zz", "a=%FF", "a=1;b=2", "a==", "q=%00", "a=é", "%"]))
             return content_type, "&".join(pieces).encode()
-        parts = [(f'form-data; name="{name}"', "", text.encode()) for name, text in pairs] + files
+        parts = [(f"form-data; {self._part_name(name)}", "", text.encode()) for name, text in pairs] + files
         if self.temper == "wild":
             rng.shuffle(parts)
             if self.chance(0.3):
@@ -404,9 +482,17 @@ class Writer:
             lines = ([f"Content-Disposition: {disposition}"] if disposition else []) + (
                 [f"Content-Type: {kind}"] if kind else []
             )
-            head = "\r\n".join(lines).encode("utf-8")
+            if self.temper != "valid" and self.chance(0.1):
+                lines.insert(rng.randrange(len(lines) + 1), rng.choice(PART_HEADERS))
+            head = "\r\n".join(lines).encode("utf-8", "surrogatepass")
             encoded.append(f"--{BOUNDARY}\r\n".encode() + head + b"\r\n\r\n" + content + b"\r\n")
+        if self.chance(0.02):
+            encoded.append(
+                f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\nlatin-1\r\n'.encode()
+            )
         body = b"".join(encoded) + f"--{BOUNDARY}--\r\n".encode()
+        if self.temper != "valid" and self.chance(0.08):
+            body = body.replace(*rng.choice(MANGLED), rng.choice([-1, 1, 2]))
         if self.chance(0.05):
             body = rng.choice([b"\r\n" + body, body + b"epilogue", body[:-2]])
         if self.chance(0.05):
@@ -415,9 +501,9 @@ class Writer:
             at = rng.randrange(len(body) + 1)
             noise = rng.choice([b"\r", b"\n", b"\r\n", b"-", f"\r\n--{BOUNDARY}".encode(), b"\x00", b": ", b";", b'"'])
             body = body[:at] + noise + body[at + rng.choice([0, 0, 1]) :]
-        content_type = rng.choice(
-            [f"multipart/form-data; boundary={BOUNDARY}"] * 8 + [f'multipart/form-data; boundary="{BOUNDARY}"']
-        )
+        content_type = f"multipart/form-data; boundary={BOUNDARY}"
+        if self.chance(0.12):
+            content_type = rng.choice(CONTENT_TYPES).format(BOUNDARY)
         return content_type, body
 
     def _files(self) -> list[tuple[str, str, bytes]]:
@@ -431,14 +517,19 @@ class Writer:
                     files.append((f'form-data; name="{self._name(param)}"', "", b"text"))
                 continue
             for _ in range(rng.choice([1, 1, 2]) if param.kind.shape == "many" or self.chance(0.1) else 1):
-                filename = rng.choice(
-                    ["f.txt", "f.txt", "f.txt", "é.txt", "a b.txt", "", "a;b.txt", "%22.txt", "C:\\\\f.txt", "日本.png"]
-                )
+                filename = "" if self.chance(0.02) else f"; {rng.choice(FILE_NAMES)}"
+                if self.temper == "valid" and self.chance(0.7):
+                    filename = '; filename="f.txt"'
                 kind = rng.choice(["text/plain", "image/png", "", "text/plain; charset=utf-8"])
                 content = rng.choice([b"content", b"", b"\x00\xff\r\n--a", b"x" * 3000, "é".encode()])
-                star = "; filename*=UTF-8''star.txt" if self.chance(0.05) else ""
-                files.append((f'form-data; name="{self._name(param)}"; filename="{filename}"{star}', kind, content))
+                files.append((f"form-data; {self._part_name(self._name(param))}{filename}", kind, content))
         return files
+
+    def _part_name(self, name: str) -> str:
+        form = 'name="{}"'
+        if self.temper != "valid" and self.chance(0.05):
+            form = self.rng.choice(PART_NAMES)
+        return form.format(name)
 
     def _chunks(self, body: bytes) -> list[bytes]:
         if len(body) > 1 and self.operation.style in ("form", "files") and self.chance(0.1):
