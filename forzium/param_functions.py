@@ -83,13 +83,14 @@ def Depends(
     dependency: Callable[..., Any] | None = None,
     *,
     use_cache: bool = True,
-    scope: Literal["function", "request"] | None = None,
+    scope: Literal["function", "request", "lifespan"] | None = None,
     max_concurrency: int | None = None,
 ) -> Any:
     """Declare that an argument is what `dependency` returns or yields; see `forzium.params.Depends`.
 
     Raises:
-        ValueError: `max_concurrency` is not a positive integer.
+        ValueError: `max_concurrency` is not a positive integer; or `scope="lifespan"` is given with it or without the
+            cache.
 
     Source: FastAPI, `Depends`.
     """

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, TypeVar, Unpack
 
 from pydantic.fields import FieldInfo
 
@@ -396,18 +396,20 @@ class Depends:
         dependency: The callable; without it the annotation of the parameter is called.
         use_cache: Whether one request calls it once only. Default is true.
         scope: When the part behind its `yield` runs: `"function"`, before the response is sent, or `"request"`, after.
-            Default is none: `"request"` for generators.
+            Default is none: `"request"` for generators. `"lifespan"`, which is forzium's own: it is made once, when the
+            application has started, and all requests share it until the application stops.
         max_concurrency: How many requests may hold it at once, per event loop. Default is none: any number.
 
     Raises:
-        ValueError: `max_concurrency` is not a positive integer.
+        ValueError: `max_concurrency` is not a positive integer; or what lasts for the lifespan is asked for with what
+            belongs to a request: without the cache, with a limit or with OAuth2 scopes.
 
     Source: FastAPI, `params.Depends`.
     """
 
     dependency: Callable[..., Any] | None = None
     use_cache: bool = True
-    scope: Literal["function", "request"] | None = None
+    scope: Literal["function", "request", "lifespan"] | None = None
     max_concurrency: int | None = field(default=None, kw_only=True)
     # Also what tells two limited declarations with equal values apart, and what copies of one declaration share.
     _concurrency: _DependencyConcurrency | None = field(default=None, repr=False, kw_only=True)
@@ -421,6 +423,23 @@ class Depends:
         elif counter is None or counter.max_concurrency != limit:
             counter = _DependencyConcurrency(limit)
         object.__setattr__(self, "_concurrency", counter)
+        if self.scope == "lifespan":
+            self._check_lasting()
+
+    # Whether any declaration of this process has asked for it: without one, no application looks for them.
+    _any_lasting: ClassVar[bool] = False
+
+    def _check_lasting(self) -> None:
+        Depends._any_lasting = True
+        for given, name, instead in (
+            (not self.use_cache, "use_cache=False", "depend on two functions to get two values"),
+            (self.max_concurrency is not None, "max_concurrency", "limit a dependency of the requests that takes it"),
+            (bool(getattr(self, "scopes", None)), "scopes", "ask for them in a dependency of the requests"),
+        ):
+            if given:
+                raise ValueError(
+                    f'{name} cannot be combined with scope="lifespan": all requests share one value\n  {instead}'
+                )
 
 
 @dataclass(frozen=True)

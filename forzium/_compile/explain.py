@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forzium._compile.spec import FieldSpec, NodeSpec, OutlineSpec, PlanSpec
+from forzium.dependencies.lasting import Lasting
 
 _CALLING = {
     "async": "awaited in place",
@@ -16,6 +17,7 @@ _CALLING = {
     "generator": "entered and left in a worker thread",
     "async_generator": "entered and left in place",
     "stream": "iterated while the response is sent",
+    "lasting": "made once in the lifespan of the application",
 }
 
 
@@ -186,6 +188,7 @@ def _outlined(outline: OutlineSpec, place: int, around: frozenset[int]) -> str:
 
 
 def _name(call: Any) -> str:
+    call = call.call if isinstance(call, Lasting) else call
     return getattr(call, "__qualname__", None) or type(call).__name__
 
 

@@ -19,8 +19,17 @@ from forzium._fields import ModelField, Undefined
 from forzium.dependencies.body import request_body_to_args, should_embed_body_fields
 from forzium.dependencies.callables import is_async_gen_callable, is_coroutine_callable, is_gen_callable
 from forzium.dependencies.forms import form_models
-from forzium.dependencies.models import Dependant, UsesScopesCache, cache_key, oauth_scopes, uses_scopes
-from forzium.dependencies.utils import get_dependant, get_flat_body_params
+from forzium.dependencies.graph import overridden
+from forzium.dependencies.lasting import lasting
+from forzium.dependencies.models import (
+    Dependant,
+    LastingDependant,
+    UsesScopesCache,
+    cache_key,
+    oauth_scopes,
+    uses_scopes,
+)
+from forzium.dependencies.utils import get_flat_body_params
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 
@@ -75,12 +84,14 @@ class Nodes:
 
     def _visit(self, dependency: Dependant) -> int:
         """Visit a dependency and what it needs. Returns the visit that has its value."""
+        if isinstance(dependency, LastingDependant):
+            return self._take(dependency)
         key = cache_key(dependency, self._uses_scopes)
         known = self._known.get(key) if dependency.use_cache else None
         if known is not None and not self._repeats[known]:
             return self._reuse(known, len(self.visits), own=False)
         first = len(self.visits)
-        used = self._overridden(dependency)
+        used = overridden(dependency, self._overrides)
         inputs, names, needs = self._visit_dependencies(used)
         if known is not None:
             return self._reuse(known, first, own=True)
@@ -98,18 +109,14 @@ class Nodes:
         self._known.setdefault(key, at)
         return at
 
-    def _overridden(self, dependency: Dependant) -> Dependant:
-        if not self._overrides:
-            return dependency
-        assert dependency.call is not None
-        return get_dependant(
-            path=dependency.path or "",
-            call=self._overrides.get(dependency.call, dependency.call),
-            name=dependency.name,
-            parent_oauth_scopes=oauth_scopes(dependency),
-            scope=dependency.scope,
-            concurrency=dependency.concurrency,
-        )
+    def _take(self, dependency: LastingDependant) -> int:
+        """Visit what the lifespan of the application has made: its value is only taken."""
+        found = lasting(dependency, self._overrides)
+        at = self._known.get(found)
+        if at is None:
+            at = self._known[found] = self._add(NodeSpec(call=found, calling="lasting"), len(self.visits))
+            self._repeats[at] = False
+        return at
 
     def _reuse(self, known: int, first: int, *, own: bool) -> int:
         earlier = self.visits[known]

@@ -16,7 +16,7 @@ Source: TypeAlias = Literal["path", "query", "header", "cookie", "body"]
 Conversion: TypeAlias = Literal["str", "int", "float", "bool", "json", "validate", "general"]
 Shape: TypeAlias = tuple[str, ...]
 """From the outside inwards, `("list", "dict", "any")` for `list[dict[str, Any]]`."""
-Calling: TypeAlias = Literal["async", "sync", "generator", "async_generator", "stream"]
+Calling: TypeAlias = Literal["async", "sync", "generator", "async_generator", "stream", "lasting"]
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class NodeSpec:
     """A callable with what it needs: a dependency, or the endpoint.
 
     Attributes:
-        call: The callable.
+        call: The callable; for `calling="lasting"` a `Lasting`, whose value is there.
         calling: How it is called.
         inputs: Where each keyword argument comes from: a kind, and what belongs to it.
         names: The names of the keyword arguments, those of the body last.

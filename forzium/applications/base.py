@@ -69,6 +69,9 @@ class Starlette(AsgiApp):
     user_middleware: list[Middleware]
     middleware_stack: ASGIApp | None
 
+    # What the core takes the values of dependencies with the scope "lifespan" from, while one lifespan runs.
+    _lasting: dict[Any, Any] | None = None
+
     def __init__(
         self: AppType,
         debug: bool = False,

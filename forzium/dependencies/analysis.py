@@ -12,7 +12,7 @@ import dataclasses
 import inspect
 from copy import copy
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_origin
 
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
@@ -29,11 +29,13 @@ from forzium._fields import (
     is_uploadfile_sequence_annotation,
     lenient_issubclass,
 )
+from forzium._forzium import AsgiApp
 from forzium.background import BackgroundTasks
 from forzium.dependencies.extraction import model_type
 from forzium.dependencies.forms import add_form_union_validators, form_union_models
 from forzium.dependencies.models import Dependant
 from forzium.dependencies.multipart import ensure_multipart_is_installed
+from forzium.exceptions import DependencyScopeError
 from forzium.requests import HTTPConnection, Request
 from forzium.responses import Response
 from forzium.security.oauth2 import SecurityScopes
@@ -97,10 +99,7 @@ def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_na
     field_info, depends = _declared_in_annotation(param_name, annotation, value, in_path)
     if isinstance(value, params.Depends):
         if depends is not None:
-            _refuse(
-                f"Cannot specify `Depends` in `Annotated` and default value together for {param_name!r}",
-                "Keep the one in `Annotated`, and drop the default.",
-            )
+            _refuse_two_dependencies(param_name)
         if field_info is not None:
             _refuse(
                 "Cannot specify a FastAPI annotation in `Annotated` and `Depends` as a default value together for "
@@ -134,6 +133,61 @@ def analyze_param(*, param_name: str, annotation: Any, value: Any, path_param_na
     if field_info is not None:
         field = _make_field(param_name, annotation, field_info, path_param_names)
     return ParamDetails(type_annotation=type_annotation, depends=depends, field=field)
+
+
+class LastingParam(NamedTuple):
+    """What a parameter of something made for the lifespan is: a dependency, the application, or left to its default."""
+
+    depends: params.Depends | None = None
+    is_application: bool = False
+
+
+def analyze_lasting_param(*, param_name: str, annotation: Any, value: Any) -> LastingParam:
+    """Tell what a parameter of a dependency with the scope `"lifespan"` is.
+
+    Args:
+        param_name: Its name.
+        annotation: Its evaluated annotation, or `inspect.Signature.empty`.
+        value: Its default, or `inspect.Signature.empty`.
+
+    Raises:
+        AssertionError: The declaration contradicts itself.
+        DependencyScopeError: It could only come from a request, or depends on what is made for one.
+    """
+    if is_typealiastype(annotation):
+        annotation = annotation.__value__
+    type_annotation = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    field_info, depends = _declared_in_annotation(param_name, annotation, value, False)
+    if isinstance(value, params.Depends):
+        if depends is not None:
+            _refuse_two_dependencies(param_name)
+        depends = value
+    if depends is not None:
+        if depends.dependency is None:
+            depends = dataclasses.replace(depends, dependency=type_annotation)
+        if depends.scope != "lifespan":
+            name = getattr(depends.dependency, "__name__", "...")
+            raise DependencyScopeError(
+                'A dependency with a scope of "lifespan" cannot depend on what is made for a request: '
+                f'{param_name!r}\n  Write `Depends({name}, scope="lifespan")` for it.'
+            )
+        return LastingParam(depends)
+    if lenient_issubclass(type_annotation, AsgiApp):
+        return LastingParam(is_application=True)
+    of_a_request = field_info is not None or isinstance(value, params.Param | params.Body)
+    if value is _EMPTY or of_a_request or lenient_issubclass(type_annotation, _INJECTED_TYPES):
+        raise DependencyScopeError(
+            f'A dependency with a scope of "lifespan" cannot take anything from a request: {param_name!r}\n'
+            "  Take it in a dependency without that scope, which may depend on this one; or give it a plain default."
+        )
+    return LastingParam()
+
+
+def _refuse_two_dependencies(param_name: str) -> NoReturn:
+    _refuse(
+        f"Cannot specify `Depends` in `Annotated` and default value together for {param_name!r}",
+        "Keep the one in `Annotated`, and drop the default.",
+    )
 
 
 def _declared_in_annotation(

@@ -8,33 +8,37 @@ Source: FastAPI, `dependencies.utils.get_dependant`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from forzium import params
 from forzium._fields import ModelField, get_cached_model_fields
 from forzium.concurrency import _DependencyConcurrency
 from forzium.dependencies.analysis import (
+    LastingParam,
     ParamDetails,
     add_non_field_param_to_dependency,
     add_param_to_fields,
+    analyze_lasting_param,
     analyze_param,
 )
 from forzium.dependencies.extraction import get_param_model
 from forzium.dependencies.models import (
     Dependant,
+    LastingDependant,
     UsesScopesCache,
     cache_key,
     call_kind,
     computed_scope,
+    oauth_scopes,
     unwrapped_call,
 )
-from forzium.dependencies.signature import typed_parameters
+from forzium.dependencies.signature import get_typed_signature, typed_parameters
 from forzium.exceptions import DependencyScopeError, FastAPIError
 from forzium.types import DependencyCacheKey
 from forzium.utils import get_path_param_names
 
-Scope = Literal["function", "request"] | None
+Scope = Literal["function", "request", "lifespan"] | None
 
 
 class DependencyCycleError(FastAPIError, RecursionError):
@@ -49,7 +53,7 @@ def get_dependant(
     own_oauth_scopes: list[str] | None = None,
     parent_oauth_scopes: list[str] | None = None,
     use_cache: bool = True,
-    scope: Literal["function", "request"] | None = None,
+    scope: Literal["function", "request", "lifespan"] | None = None,
     concurrency: _DependencyConcurrency | None = None,
 ) -> Dependant:
     """Analyse a callable and everything it depends on.
@@ -66,14 +70,15 @@ def get_dependant(
 
     Raises:
         AssertionError: A parameter is declared in a way that contradicts itself.
-        DependencyScopeError: What lives until the response is sent depends on what does not.
+        DependencyScopeError: What lives until the response is sent depends on what does not; or what is made for the
+            lifespan asks for something of a request.
         DependencyCycleError: A dependency depends on itself.
         FastAPIError: pydantic cannot validate an annotation.
         TypeError: A dependency is not callable.
 
         All of them name the function, its file and line.
     """
-    dependant = Dependant(
+    dependant = _class_for(scope)(
         call=call,
         name=name,
         path=path,
@@ -107,6 +112,10 @@ def get_parameterless_sub_dependant(*, depends: params.Depends, path: str) -> De
     )
 
 
+def _class_for(scope: Scope) -> type[Dependant]:
+    return LastingDependant if scope == "lifespan" else Dependant
+
+
 def _scopes_of(depends: params.Depends) -> list[str]:
     return list(depends.scopes) if isinstance(depends, params.Security) and depends.scopes else []
 
@@ -122,6 +131,9 @@ def _fill(
     if any(caller is call for caller in callers):
         raise _cycle((*callers, call))
     callers = (*callers, call)
+    if isinstance(dependant, LastingDependant):
+        _fill_lasting(dependant, call, callers)
+        return
     inner_scopes = (dependant.parent_oauth_scopes or []) + (dependant.own_oauth_scopes or [])
     for param_name, details in _analyzed(call, path_param_names, callers):
         depends = details.depends
@@ -130,7 +142,7 @@ def _fill(
             assert inner_call
             if depends.scope == "function" and computed_scope(dependant) == "request":
                 _check_scope(dependant, param_name, inner_call)
-            inner = Dependant(
+            inner = _class_for(depends.scope)(
                 call=inner_call,
                 name=param_name,
                 path=path,
@@ -152,6 +164,62 @@ def _fill(
             dependant.body_params.append(field)
         else:
             add_param_to_fields(field=field, dependant=dependant)
+
+
+def _fill_lasting(
+    dependant: LastingDependant, call: Callable[..., Any], callers: tuple[Callable[..., Any], ...]
+) -> None:
+    """The same for what is made once for the lifespan of an application, where there is no request."""
+    for name, found in _analyzed_lasting(call, callers):
+        if found.depends is not None:
+            inner_call = found.depends.dependency
+            assert inner_call
+            inner = LastingDependant(call=inner_call, name=name, path="", scope="lifespan")
+            _fill(inner, inner_call, "", set(), callers)
+            dependant.dependencies.append(inner)
+        elif found.is_application:
+            dependant.application_param_name = name
+
+
+def _analyzed_lasting(
+    call: Callable[..., Any], callers: tuple[Callable[..., Any], ...]
+) -> Iterable[tuple[str, LastingParam]]:
+    try:
+        parameters = get_typed_signature(call).parameters.values()
+    except Exception as error:
+        _locate(error, callers, None)
+        raise
+    analyzed: list[tuple[str, LastingParam]] = []
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        try:
+            found = analyze_lasting_param(
+                param_name=parameter.name, annotation=parameter.annotation, value=parameter.default
+            )
+        except Exception as error:
+            _locate(error, callers, parameter.name)
+            raise
+        analyzed.append((parameter.name, found))
+    return analyzed
+
+
+def overridden(dependency: Dependant, overrides: Mapping[Callable[..., Any], Callable[..., Any]]) -> Dependant:
+    """Return what stands for a dependency where these overrides are set.
+
+    Source: FastAPI, `solve_dependencies`.
+    """
+    if not overrides:
+        return dependency
+    assert dependency.call is not None
+    return get_dependant(
+        path=dependency.path or "",
+        call=overrides.get(dependency.call, dependency.call),
+        name=dependency.name,
+        parent_oauth_scopes=oauth_scopes(dependency),
+        scope=dependency.scope,
+        concurrency=dependency.concurrency,
+    )
 
 
 def _analyzed(
@@ -184,12 +252,12 @@ def _check_scope(dependant: Dependant, param_name: str, inner: Callable[..., Any
     raise DependencyScopeError(
         f'The dependency "{name}" has a scope of "request", it cannot depend on dependencies with scope "function".\n'
         f'  Declare {param_name!r} without `scope="function"`, or "{name}" with it: what is behind its `yield` runs '
-        f"after the response is sent, and {_name_of(inner)} is gone by then.\n  {_place_of(dependant.call)}"
+        f"after the response is sent, and {_name_of(inner)} is gone by then.\n  {described(dependant.call)}"
     )
 
 
 def _cycle(calls: tuple[Callable[..., Any], ...]) -> DependencyCycleError:
-    steps = "\n".join(f"  {_place_of(call)}" for call in calls)
+    steps = "\n".join(f"  {described(call)}" for call in calls)
     return DependencyCycleError(
         f"The dependency {_name_of(calls[-1])} depends on itself:\n{steps}\n"
         "  Move what both need into a third dependency that depends on neither."
@@ -199,13 +267,14 @@ def _cycle(calls: tuple[Callable[..., Any], ...]) -> DependencyCycleError:
 def _locate(error: Exception, callers: tuple[Any, ...], param_name: str | None) -> None:
     """Say in an error where the declaration stands that it is about."""
     call = callers[-1]
-    place = _place_of(call) if param_name is None else f"parameter {param_name!r} of {_place_of(call)}"
+    place = described(call) if param_name is None else f"parameter {param_name!r} of {described(call)}"
     if not callable(call):
         place = f"{call!r} cannot be called: `Depends()` takes a function or a class, without calling it"
         if len(callers) > 1:
-            place += f"; in {_place_of(callers[-2])}"
+            place += f"; in {described(callers[-2])}"
     text = error.args[0] if len(error.args) == 1 else None
-    if isinstance(text, str) and type(error) in (AssertionError, TypeError, ValueError, RuntimeError, FastAPIError):
+    plain = (AssertionError, TypeError, ValueError, RuntimeError, FastAPIError, DependencyScopeError)
+    if isinstance(text, str) and type(error) in plain:
         error.args = (f"{text}\n  {place}",)
     else:
         # An exception that makes its own text out of what it holds.
@@ -216,7 +285,8 @@ def _name_of(call: Any) -> str:
     return f"`{getattr(call, '__qualname__', None) or repr(call)}`"
 
 
-def _place_of(call: Any) -> str:
+def described(call: Any) -> str:
+    """Return the name of a callable with the place where it was written, for errors."""
     function = unwrapped_call(call)
     if inspect.isclass(function):
         own = vars(function).get("__init__")

@@ -26,6 +26,7 @@ from forzium.types import DependencyCacheKey
 __all__ = [
     "CallKind",
     "Dependant",
+    "LastingDependant",
     "UsesScopesCache",
     "cache_key",
     "call_kind",
@@ -79,8 +80,19 @@ class Dependant:
     parent_oauth_scopes: list[str] | None = None
     use_cache: bool = True
     path: str | None = None
-    scope: Literal["function", "request"] | None = None
+    scope: Literal["function", "request", "lifespan"] | None = None
     concurrency: _DependencyConcurrency | None = None
+
+
+@dataclass(slots=True)
+class LastingDependant(Dependant):
+    """What is made once for the lifespan of an application.
+
+    Attributes:
+        application_param_name: The parameter that takes the application.
+    """
+
+    application_param_name: str | None = None
 
 
 # By the identity of a dependant; the dependant stands beside the answer so that its id stays taken.

@@ -119,17 +119,27 @@ class Router:
         Raises:
             RuntimeError: The lifespan gives a state, but the server offers no place for it.
         """
+        from forzium.routing.lasting import lasting_values
+
         started = False
         await receive()
         try:
+            unstarted: BaseException | None = None
             async with self.lifespan_context(scope.get("app")) as state:
-                if state is not None:
-                    if "state" not in scope:
-                        raise RuntimeError('The server does not support "state" in the lifespan scope.')
-                    scope["state"].update(state)
-                await send({"type": "lifespan.startup.complete"})
-                started = True
-                await receive()
+                try:
+                    if state is not None:
+                        if "state" not in scope:
+                            raise RuntimeError('The server does not support "state" in the lifespan scope.')
+                        scope["state"].update(state)
+                    async with lasting_values(scope.get("app"), self):
+                        await send({"type": "lifespan.startup.complete"})
+                        started = True
+                        await receive()
+                except BaseException as error:
+                    unstarted = None if started else error
+                    raise
+            if unstarted is not None:
+                raise unstarted  # `lifespan_context` has swallowed it, but nothing can be served
         except BaseException:
             import traceback
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Json, model_validator
 from forzium import APIRouter, FastAPI, UploadFile
 from forzium.dependencies.utils import DependencyCycleError, get_dependant, get_parameterless_sub_dependant
 from forzium.exceptions import DependencyScopeError, FastAPIError
-from forzium.param_functions import Body, Depends, Form, Query
+from forzium.param_functions import Body, Depends, Form, Header, Query
 from forzium.requests import Request
 
 
@@ -114,6 +114,40 @@ def test_scopes_that_cannot_work_are_refused_with_both_names() -> None:
     assert "session" in str(caught.value)
     assert "connection" in str(caught.value)
     assert _line_of(session) in str(caught.value)
+
+
+def of_a_query(q: str) -> None: ...
+def of_a_header(engine: Annotated[str, Header()] = "") -> None: ...
+def of_a_request(request: Request | None) -> None: ...
+def of_the_request(request: Request) -> None: ...
+def of_a_default(item: Any = Body(None)) -> None: ...
+def of_a_dependency(value: Any = Depends(of_the_request)) -> None: ...
+def of_two_dependencies(value: Annotated[Any, Depends(scope="lifespan")] = Depends(len, scope="lifespan")) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "parameter", "instead"),
+    [
+        (of_a_query, DependencyScopeError, "q", "a dependency without that scope"),
+        (of_a_header, DependencyScopeError, "engine", "a dependency without that scope"),
+        (of_a_request, DependencyScopeError, "request", "a dependency without that scope"),
+        (of_the_request, DependencyScopeError, "request", "a dependency without that scope"),
+        (of_a_default, DependencyScopeError, "item", "a dependency without that scope"),
+        (of_a_dependency, DependencyScopeError, "value", '`Depends(of_the_request, scope="lifespan")`'),
+        (of_two_dependencies, AssertionError, "value", "Keep the one in `Annotated`"),
+    ],
+)
+def test_what_is_made_for_the_lifespan_takes_nothing_of_a_request(
+    function: Any, kind: type[Exception], parameter: str, instead: str
+) -> None:
+    def between(value: Any = Depends(function, scope="lifespan")) -> None: ...
+
+    def endpoint(value: Any = Depends(between, scope="lifespan")) -> None: ...
+
+    with pytest.raises(kind) as caught:
+        FastAPI().get("/{q}")(endpoint)
+    assert instead in str(caught.value)
+    assert f"parameter {parameter!r} of `{function.__qualname__}`, {_line_of(function)}" in str(caught.value)
 
 
 def note_of_form(note: Annotated[str, Form()]) -> str:

@@ -46,6 +46,10 @@ async fn unlimited<'c>(
             Ok(values.pop().unwrap_or_else(|| py.None()))
         }
         Calling::Stream => invoke(call, &arguments, names).map(Bound::unbind),
+        Calling::Lasting => {
+            let waiting = call.call1((connection.scope(),))?;
+            apart(|| wait(connection.channel(), waiting)).await
+        }
         Calling::AsyncGenerator | Calling::Generator => {
             let generator = invoke(call, &arguments, names)?;
             drop(arguments);

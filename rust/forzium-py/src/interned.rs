@@ -67,6 +67,7 @@ names! {
     http_response_start = "http.response.start",
     is_disconnected = "_is_disconnected",
     join = "join",
+    lasting = "_lasting",
     leave = "leave",
     lifespan = "lifespan",
     matches = "matches",

@@ -114,6 +114,12 @@ async fn solve<'c>(connection: &'c Connection, plan: &'c Plan, calls: bool) -> P
             progress.taken_over(connection, visit, earlier);
             continue;
         }
+        if node.calling == Calling::Lasting
+            && let Some(value) = solve::lasting(connection, node)?
+        {
+            progress.solved(connection, visit, value);
+            continue;
+        }
         let joins = Trip::takes(node) && (calls || at < last);
         if !joins && !trip.is_empty() {
             apart(|| std::mem::take(&mut trip).run(connection)).await?;

@@ -4,6 +4,7 @@
 
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::awaitable::{Held, apart, is_outermost, wait};
 use crate::connection::{Connection, Exit, Kept, Lifetime, Shield};
@@ -87,6 +88,16 @@ impl Progress {
         }
         self.finish(connection, visit, before, solved);
     }
+}
+
+/// The value of what the lifespan of the application has made; none where it is not there.
+pub fn lasting(connection: &Connection, node: &Node) -> PyResult<Option<Py<PyAny>>> {
+    let py = connection.py();
+    let Some(key) = &node.key else { return Ok(None) };
+    let Some(app) = connection.scope().get_item(interned::app(py))? else { return Ok(None) };
+    let Some(values) = app.getattr_opt(interned::lasting(py))? else { return Ok(None) };
+    let Ok(values) = values.cast::<PyDict>() else { return Ok(None) };
+    Ok(values.get_item(key)?.map(Bound::unbind))
 }
 
 /// Runs the clean-up of one lifetime, the last entered first, and gives the exception that is left.

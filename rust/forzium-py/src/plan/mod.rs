@@ -131,12 +131,17 @@ pub enum Calling {
     AsyncGenerator,
     /// Called in place for an object to iterate over: an endpoint that streams.
     Stream,
+    /// The lifespan of the application has made its value, or is asked to make it now.
+    Lasting,
 }
 
 /// A callable with what it needs: a dependency or the endpoint.
 pub struct Node {
+    /// For what lasts: gives the value where it is not there yet, `(scope) -> value`, awaited.
     pub call: Py<PyAny>,
     pub calling: Calling,
+    /// For what lasts: what the value stands under in the application's.
+    pub key: Option<Py<PyAny>>,
     pub inputs: Vec<Input>,
     pub body: Option<BodyInput>,
     /// The names of the keyword arguments, in the order of `inputs`, then of the body.
@@ -318,17 +323,22 @@ impl Node {
                 _ => return Err(unknown("body input", &kind)),
             })
         };
-        let calling = attribute!(spec, "calling");
+        let name = attribute!(spec, "calling");
+        let calling = match name.extract::<String>()?.as_str() {
+            "async" => Calling::Async,
+            "sync" => Calling::Sync,
+            "generator" => Calling::Generator,
+            "async_generator" => Calling::AsyncGenerator,
+            "stream" => Calling::Stream,
+            "lasting" => Calling::Lasting,
+            _ => return Err(unknown("way of calling", &name)),
+        };
+        let call = attribute!(spec, "call");
+        let key = if calling == Calling::Lasting { Some(attribute!(call, "key").unbind()) } else { None };
         Ok(Self {
-            call: attribute!(spec, "call").unbind(),
-            calling: match calling.extract::<String>()?.as_str() {
-                "async" => Calling::Async,
-                "sync" => Calling::Sync,
-                "generator" => Calling::Generator,
-                "async_generator" => Calling::AsyncGenerator,
-                "stream" => Calling::Stream,
-                _ => return Err(unknown("way of calling", &calling)),
-            },
+            call: call.unbind(),
+            calling,
+            key,
             inputs,
             body,
             names: attribute!(spec, "names").cast_into::<PyTuple>()?.unbind(),
@@ -435,6 +445,7 @@ impl Field {
 impl Node {
     fn traverse(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.call)?;
+        visit.call(&self.key)?;
         visit.call(&self.limit)?;
         for input in &self.inputs {
             match input {
