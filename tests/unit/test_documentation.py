@@ -120,6 +120,18 @@ async def test_dependencies() -> None:
 
 
 @pytest.mark.anyio
+async def test_lifespan_dependencies() -> None:
+    module = load("lifespan_dependencies")
+    async with AsyncTestClient(module.app) as http:
+        assert module.log == ["pool opened"]
+        for _ in range(2):
+            assert (await http.get("/me")).json() == {"through": "connection 4"}
+        module.app.dependency_overrides[module.pool] = lambda: module.Pool(1)
+        assert (await http.get("/me")).json() == {"through": "connection 0"}
+    assert module.log == ["pool opened", "pool closed"]
+
+
+@pytest.mark.anyio
 async def test_responses() -> None:
     async with client(load("responses").app) as http:
         assert (await http.get("/products")).json() == [{"name": "tea", "price": "4.50"}]
