@@ -80,7 +80,6 @@ imports! {
     running_loop = "asyncio", "_get_running_loop",
     current_task = "asyncio", "current_task",
     task = "asyncio", "Task",
-    current_tasks = "asyncio.tasks", "_current_tasks",
     enter_task = "asyncio.tasks", "_enter_task",
     leave_task = "asyncio.tasks", "_leave_task",
     cancelled_error = "asyncio", "CancelledError",

@@ -147,10 +147,10 @@ pub fn received<'py>(message: &Bound<'py, PyAny>) -> PyResult<Received<'py>> {
     let Some(kind) = message.get_item(interned::r#type(py))? else {
         return Err(PyKeyError::new_err("ASGI message: the key 'type' is missing"));
     };
-    if kind.eq(interned::http_disconnect(py))? {
-        return Ok(Received::Disconnect);
-    }
     if !kind.eq(interned::http_request(py))? {
+        if kind.eq(interned::http_disconnect(py))? {
+            return Ok(Received::Disconnect);
+        }
         return Err(PyTypeError::new_err(format!(
             "ASGI message: expected the 'type' 'http.request' or 'http.disconnect', but found {}",
             kind.repr()?

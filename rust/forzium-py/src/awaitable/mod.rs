@@ -18,6 +18,7 @@ mod drive;
 mod pass_on;
 mod place;
 mod shared;
+mod stead;
 mod wait;
 
 use std::any::Any;
@@ -37,8 +38,9 @@ pub use context::{Entered, adopt, copy, copy_current, in_context};
 pub use coroutine::{Coroutine, Sent, give_am_send, sent, thrown, told, told_close, told_next};
 pub use drive::{Came, Drivable, Inner, drive};
 pub use pass_on::set_up;
-pub use place::{Place, asyncio_now, is_asyncio, is_outermost};
+pub use place::{Place, asyncio_loop, is_asyncio, is_outermost};
 pub use shared::Shared;
+pub use stead::Stead;
 pub use wait::{
     Driven, apart, attached, begin, go_on, guard, iterator_of, next_step, noted, pass_up, send_in, steps_of, throw_in,
     wait,

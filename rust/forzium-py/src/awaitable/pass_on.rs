@@ -3,7 +3,6 @@
 //! It finds the processor busy with other code, the event loop's, and so costs by how much code it touches: this is one
 //! short function, and what else there is to a step goes the way of `__next__`, to the same effect.
 
-use std::cell::RefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -14,7 +13,7 @@ use pyo3::prelude::*;
 
 use super::coroutine::{Coroutine, Sent, give_am_send, sent};
 use super::wait::Driven;
-use super::{Awaitable, Machine, Resume, panicked};
+use super::{Awaitable, Resume, panicked};
 
 impl Coroutine for Awaitable {
     fn resume(slf: &Bound<'_, Self>, value: Option<Py<PyAny>>) -> PyResult<Driven> {
@@ -51,12 +50,17 @@ pub fn set_up(py: Python<'_>) {
 }
 
 impl Awaitable {
-    /// Resumes what the machine waits for. None where it is the machine's turn, or was all along.
+    /// Resumes what the machine waits for. None where it is the machine's turn, or was all along, and where somebody is to be
+    /// told of each wait.
     #[inline]
     fn pass_on(&self, py: Python<'_>, value: *mut ffi::PyObject) -> Option<Sent> {
-        let mut machine = self.machine.0.try_borrow_mut().ok()?;
+        let machine = self.machine.0.try_borrow_mut().ok()?;
         let channel = self.held.0.channel();
-        if !channel.idle.get() || machine.is_none() || channel.handling.try_borrow().ok()?.is_some() {
+        if !channel.idle.get()
+            || machine.is_none()
+            || channel.handling.try_borrow().ok()?.is_some()
+            || self.held.0.is_watched()
+        {
             return None;
         }
         let iterator = channel.awaiting.try_borrow().ok()?.as_ref()?.bind(py).clone();
@@ -65,42 +69,14 @@ impl Awaitable {
         // SAFETY: both are live for the call, and `given` is a place to write one pointer to.
         let kind = unsafe { ffi::PyIter_Send(iterator.as_ptr(), value, &mut given) };
         drop(iterator);
-        if matches!(kind, PySendResult::PYGEN_NEXT) && !self.held.0.is_watched() {
+        if matches!(kind, PySendResult::PYGEN_NEXT) {
             channel.idle.set(true);
             return Some((kind, given));
         }
-        self.passed_on(py, &mut machine, kind, given)
-    }
-
-    #[cold]
-    fn passed_on(
-        &self,
-        py: Python<'_>,
-        machine: &mut RefMut<'_, Option<Machine>>,
-        kind: PySendResult,
-        given: *mut ffi::PyObject,
-    ) -> Option<Sent> {
-        let channel = self.held.0.channel();
         // SAFETY: owned, or null with an exception set.
-        let given = unsafe { Bound::from_owned_ptr_or_err(py, given) }.map(Bound::unbind);
-        let given = match given {
-            Ok(given) if matches!(kind, PySendResult::PYGEN_NEXT) => given,
-            outcome => {
-                channel.outcome.set(Some(outcome));
-                return None;
-            }
-        };
-        Python::attach(|py| match self.held.0.waits() {
-            Ok(()) => {
-                channel.idle.set(true);
-                Some((kind, given.into_ptr()))
-            }
-            Err(error) => {
-                drop(given);
-                channel.resume.set(Some(Resume::Throw(error)));
-                Some(sent(py, self.poll(machine)))
-            }
-        })
+        let outcome = unsafe { Bound::from_owned_ptr_or_err(py, given) }.map(Bound::unbind);
+        channel.outcome.set(Some(outcome));
+        None
     }
 }
 

@@ -3,7 +3,10 @@
 //! anyio and trio have no question for the innermost scope, so that their own record of it is read. Where one of them
 //! has changed inside, a place cannot be told, and everything does without.
 
+use std::ptr;
+
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
@@ -127,23 +130,42 @@ fn asyncio(py: Python<'_>) -> PyResult<Option<&Asyncio>> {
 
 /// asyncio's current task; none under another loop.
 fn asyncio_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    Ok(asyncio_now(py)?.map(|(_, task)| task))
+    let Some(asyncio) = asyncio(py)? else { return Ok(None) };
+    let Some(running) = asyncio_loop(py)? else { return Ok(None) };
+    if let Some(tasks) = &asyncio.current_tasks
+        && let Some(task) = entry_of(tasks.bind(py), &running)?
+    {
+        return Ok(Some(task));
+    }
+    let task = asyncio.current_task.bind(py).call1((running,))?;
+    Ok((!task.is_none()).then_some(task))
 }
 
-/// asyncio's event loop that runs here, and its current task; none under another loop.
-pub fn asyncio_now(py: Python<'_>) -> PyResult<Option<(Bound<'_, PyAny>, Bound<'_, PyAny>)>> {
+/// asyncio's event loop that runs here; none under another loop.
+pub fn asyncio_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     let Some(asyncio) = asyncio(py)? else { return Ok(None) };
     let running = asyncio.running_loop.bind(py).call0()?;
-    if running.is_none() {
-        return Ok(None);
+    Ok((!running.is_none()).then_some(running))
+}
+
+/// asyncio's table of the current task of each loop, where this version of Python has one.
+pub(super) fn current_tasks(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyDict>>> {
+    Ok(asyncio(py)?.and_then(|asyncio| asyncio.current_tasks.as_ref()).map(|tasks| tasks.bind(py)))
+}
+
+/// What the table has for an event loop. As a rule there is one loop, and so nothing to look for.
+pub(super) fn entry_of<'py>(
+    tasks: &Bound<'py, PyDict>,
+    event_loop: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let (mut key, mut value, mut position) = (ptr::null_mut(), ptr::null_mut(), 0);
+    // SAFETY: the table is live, and so are its first key and value, borrowed from it, while nothing else runs.
+    unsafe {
+        if ffi::PyDict_Next(tasks.as_ptr(), &mut position, &mut key, &mut value) != 0 && key == event_loop.as_ptr() {
+            return Ok(Some(Bound::from_borrowed_ptr(tasks.py(), value)));
+        }
     }
-    if let Some(tasks) = &asyncio.current_tasks
-        && let Some(task) = tasks.bind(py).get_item(&running)?
-    {
-        return Ok(Some((running, task)));
-    }
-    let task = asyncio.current_task.bind(py).call1((&running,))?;
-    Ok((!task.is_none()).then_some((running, task)))
+    tasks.get_item(event_loop)
 }
 
 /// What anyio knows of the scopes of asyncio's tasks: from weak references to tasks to states.

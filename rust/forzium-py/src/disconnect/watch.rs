@@ -6,7 +6,6 @@
 //! Source: `asyncio.Task` for driving a coroutine; `asyncio.timeout` for cancelling a task and taking it back.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyAttributeError, PyException, PyRuntimeError};
@@ -14,8 +13,9 @@ use pyo3::gc::PyVisit;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use smallvec::SmallVec;
 
-use crate::awaitable::{Driven, Shared, asyncio_now, iterator_of, send_in, throw_in};
+use crate::awaitable::{Driven, Shared, Stead, asyncio_loop, iterator_of, send_in, throw_in};
 use crate::{imports, interned};
 
 /// Bytes of a body that are read ahead of those who want them. A disconnect behind more than that is not seen.
@@ -65,7 +65,8 @@ struct Objects {
     waits_for: Option<Py<PyAny>>,
     /// The call that was asked for, where it waits for nothing but its turn.
     turn: Option<Py<PyAny>>,
-    messages: VecDeque<Py<PyAny>>,
+    /// As a rule one: the body that is none.
+    messages: SmallVec<[Py<PyAny>; 1]>,
     disconnect: Option<Py<PyAny>>,
     /// What `receive()` raised.
     error: Option<Py<PyAny>>,
@@ -108,37 +109,48 @@ impl DisconnectWatch {
     pub fn stop(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         this.listening.0.set(false);
-        let (event_loop, reading) = {
-            let objects = this.objects.0.borrow();
-            let bound = |object: &Option<Py<PyAny>>| object.as_ref().map(|object| object.bind(py).clone());
-            (bound(&objects.event_loop), bound(&objects.reading))
-        };
-        let (Some(event_loop), Some(_)) = (event_loop, reading) else { return Ok(()) };
-        this.must_cancel.0.set(true);
         let before = {
             let mut objects = this.objects.0.borrow_mut();
+            if objects.reading.is_none() {
+                return Ok(());
+            }
             (objects.waits_for.take(), objects.turn.take())
         };
+        this.must_cancel.0.set(true);
         if let (_, Some(turn)) = &before {
             turn.call_method0(py, intern!(py, "cancel"))?;
         }
-        Self::go_on(slf, this.current(&event_loop)?)
+        Self::go_on(slf)
     }
 
     /// Begins to listen for the task that runs now.
     pub fn begin(slf: &Bound<'_, Self>, occupied: bool) -> PyResult<()> {
-        let (py, this) = (slf.py(), slf.get());
-        // Driven by hand: there is nothing to cancel.
-        let Some((event_loop, host)) = asyncio_now(py)? else { return Ok(()) };
-        this.before.0.set(host.call_method0(intern!(py, "cancelling"))?.extract()?);
+        let Some(event_loop) = asyncio_loop(slf.py())? else { return Ok(()) };
+        let stead = Stead::take(slf.clone().into_any(), event_loop)?;
+        let begun = match stead.task() {
+            Some(host) => Self::begin_for(slf, host, stead.event_loop(), occupied),
+            None => Ok(()), // driven by hand: there is nothing to cancel
+        };
+        stead.give_back().and(begun)
+    }
+
+    fn begin_for(
+        slf: &Bound<'_, Self>,
+        host: &Bound<'_, PyAny>,
+        event_loop: &Bound<'_, PyAny>,
+        occupied: bool,
+    ) -> PyResult<()> {
+        let this = slf.get();
+        this.before.0.set(cancelling(host)?);
         this.occupied.0.set(occupied);
         this.listening.0.set(true);
-        {
+        let reads = {
             let mut objects = this.objects.0.borrow_mut();
-            objects.event_loop = Some(event_loop.unbind());
+            objects.event_loop = Some(event_loop.clone().unbind());
             objects.host = Some(host.clone().unbind());
-        }
-        if this.objects.0.borrow().reading.is_none() { Self::go_on(slf, Some(host)) } else { Ok(()) }
+            objects.reading.is_some()
+        };
+        if reads { Ok(()) } else { Self::read(slf) }
     }
 
     /// Cancels the task if the client has left and that was not done yet.
@@ -151,7 +163,7 @@ impl DisconnectWatch {
             return scope.call_method0(intern!(py, "cancel")).map(drop);
         }
         let Some(host) = self.object(py, |objects| &objects.host) else { return Ok(()) };
-        if host.call_method0(intern!(py, "cancelling"))?.extract::<usize>()? > self.before.0.get() {
+        if cancelling(&host)? > self.before.0.get() {
             // Somebody else does already. If it goes on in spite of that, this comes when it waits the next time.
             return Ok(());
         }
@@ -186,12 +198,12 @@ impl DisconnectWatch {
         !self.left.0.get() && objects.error.is_none() && (asked || (self.listening.0.get() && room))
     }
 
-    /// Lets `receive()` go on as far as it can, in the place of `current`, the task that runs now.
-    fn go_on(slf: &Bound<'_, Self>, current: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    /// Lets `receive()` go on as far as it can, in the stead of the task that runs now.
+    fn go_on(slf: &Bound<'_, Self>) -> PyResult<()> {
         let Some(event_loop) = slf.get().object(slf.py(), |objects| &objects.event_loop) else { return Ok(()) };
-        let place = Place::take(slf, event_loop, current)?;
+        let stead = Stead::take(slf.clone().into_any(), event_loop)?;
         let done = Self::read(slf);
-        place.give_back().and(done)
+        stead.give_back().and(done)
     }
 
     fn read(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -277,15 +289,13 @@ impl DisconnectWatch {
         if self.objects.0.borrow().scope.is_some() {
             return Ok(());
         }
-        let body = fields.get_item(interned::body(py))?;
-        let length = body.and_then(|body| body.cast::<PyBytes>().ok().map(|body| body.as_bytes().len())).unwrap_or(0);
         let more = fields.get_item(interned::more_body(py))?.map_or(Ok(false), |more| more.is_truthy())?;
-        self.ahead.0.set(self.ahead.0.get() + length + MESSAGE_COST);
+        self.ahead.0.set(self.ahead.0.get() + cost(fields)?);
         if self.complete.0.get() {
             self.sated.0.set(true);
         }
         self.complete.0.set(self.complete.0.get() || !more);
-        self.objects.0.borrow_mut().messages.push_back(message.unbind());
+        self.objects.0.borrow_mut().messages.push(message.unbind());
         self.wake(py)
     }
 
@@ -312,71 +322,17 @@ impl DisconnectWatch {
         }
         Ok(())
     }
-
-    /// The task that runs now, if any.
-    fn current<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = event_loop.py();
-        if let Some(tasks) = current_tasks(py)
-            && let Some(task) = tasks.get_item(event_loop)?
-            && self.object(py, |objects| &objects.host).is_some_and(|host| host.is(&task))
-        {
-            return Ok(Some(task));
-        }
-        let task = imports::current_task(event_loop.py())?.call1((event_loop,))?;
-        Ok((!task.is_none()).then_some(task))
-    }
 }
 
-/// asyncio's table of the current task of each loop, where this version of Python has one.
-///
-/// It is not part of asyncio's interface. What it says counts only if it names the very task that asyncio does.
-fn current_tasks(py: Python<'_>) -> Option<&Bound<'_, PyDict>> {
-    imports::current_tasks(py).ok()?.cast::<PyDict>().ok()
+/// What a message that is kept counts, in bytes.
+fn cost(message: &Bound<'_, PyDict>) -> PyResult<usize> {
+    let body = message.get_item(interned::body(message.py()))?;
+    Ok(body.map_or(0, |body| body.cast::<PyBytes>().map_or(0, |body| body.as_bytes().len())) + MESSAGE_COST)
 }
 
-/// The watch in the place of the current task.
-struct Place<'py> {
-    watch: Bound<'py, PyAny>,
-    event_loop: Bound<'py, PyAny>,
-    before: Option<Bound<'py, PyAny>>,
-    /// asyncio's own table of current tasks, where that is what counts.
-    tasks: Option<&'py Bound<'py, PyDict>>,
-}
-
-impl<'py> Place<'py> {
-    fn take(
-        watch: &Bound<'py, DisconnectWatch>,
-        event_loop: Bound<'py, PyAny>,
-        before: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Self> {
-        let py = watch.py();
-        let mut place = Self { watch: watch.clone().into_any(), event_loop, before, tasks: None };
-        if let Some(before) = &place.before {
-            // A short cut past four calls, where the table knows the task.
-            if let Some(tasks) = current_tasks(py)
-                && tasks.get_item(&place.event_loop)?.is_some_and(|task| task.is(before))
-            {
-                tasks.set_item(&place.event_loop, watch)?;
-                place.tasks = Some(tasks);
-                return Ok(place);
-            }
-            imports::leave_task(py)?.call1((&place.event_loop, before))?;
-        }
-        imports::enter_task(py)?.call1((&place.event_loop, watch))?;
-        Ok(place)
-    }
-
-    fn give_back(self) -> PyResult<()> {
-        let py = self.watch.py();
-        if let Some(tasks) = self.tasks {
-            return tasks.set_item(&self.event_loop, &self.before);
-        }
-        imports::leave_task(py)?.call1((&self.event_loop, &self.watch))?;
-        if let Some(before) = &self.before {
-            imports::enter_task(py)?.call1((&self.event_loop, before))?;
-        }
-        Ok(())
-    }
+/// How often a task was asked to cancel itself, and nobody took it back.
+fn cancelling(task: &Bound<'_, PyAny>) -> PyResult<usize> {
+    task.call_method0(intern!(task.py(), "cancelling"))?.extract()
 }
 
 #[pymethods]
@@ -404,7 +360,7 @@ impl DisconnectWatch {
             (objects.waits_for.take(), objects.turn.take())
         };
         drop(before);
-        Self::go_on(slf, None)
+        Self::go_on(slf)
     }
 
     /// The `receive` of those who ask for messages.
@@ -417,14 +373,15 @@ impl DisconnectWatch {
     /// Raises what `receive()` raised, once.
     fn take<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let (py, this) = (slf.py(), slf.get());
-        let next = this.objects.0.borrow_mut().messages.pop_front();
+        let next = {
+            let messages = &mut this.objects.0.borrow_mut().messages;
+            (!messages.is_empty()).then(|| messages.remove(0))
+        };
         if let Some(message) = next {
-            let body = message.bind(py).get_item(interned::body(py)).ok();
-            let length = body.and_then(|body| body.len().ok()).unwrap_or(0);
-            this.ahead.0.set(this.ahead.0.get().saturating_sub(length + MESSAGE_COST));
+            this.ahead.0.set(this.ahead.0.get().saturating_sub(cost(message.bind(py).cast()?)?));
             this.sated.0.set(false);
             if this.objects.0.borrow().reading.is_none() && this.listening.0.get() {
-                Self::resume(slf)?;
+                Self::go_on(slf)?;
             }
             return Ok(Some(message.into_bound(py)));
         }
@@ -446,7 +403,7 @@ impl DisconnectWatch {
             objects.reading.is_none()
         };
         if idle {
-            Self::resume(slf)?;
+            Self::go_on(slf)?;
         }
         Ok(future)
     }
@@ -464,13 +421,12 @@ impl DisconnectWatch {
             turn.call_method0(py, intern!(py, "cancel"))?;
         }
         let (Some(event_loop), Some(reading)) = (event_loop, reading) else { return Ok(()) };
-        let current = this.current(&event_loop)?;
-        let place = Place::take(slf, event_loop, current)?;
+        let stead = Stead::take(slf.clone().into_any(), event_loop)?;
         let closed = match reading.bind(py).call_method0(interned::close(py)) {
             Err(error) if error.is_instance_of::<PyAttributeError>(py) => Ok(()), // an iterator need not have it
             closed => closed.map(drop),
         };
-        place.give_back()?;
+        stead.give_back()?;
         drop(waits_for);
         closed
     }
@@ -486,7 +442,7 @@ impl DisconnectWatch {
         let Some(host) = self.object(py, |objects| &objects.host) else { return Ok(false) };
         Ok(self.cancelled.0.get()
             && error.is_instance(imports::cancelled_error(py)?)?
-            && host.call_method0(intern!(py, "cancelling"))?.extract::<usize>()? <= self.before.0.get())
+            && cancelling(&host)? <= self.before.0.get())
     }
 
     // What a task is asked for.
@@ -573,16 +529,5 @@ impl DisconnectWatch {
         let objects = self.objects.0.try_borrow_mut().ok().map(|mut objects| std::mem::take(&mut *objects));
         // Dropped here, after the cell is free again: a destructor may run Python code.
         drop(objects);
-    }
-}
-
-impl DisconnectWatch {
-    /// Lets `receive()` go on in the place of whatever task asks for it.
-    fn resume(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let current = match slf.get().object(slf.py(), |objects| &objects.event_loop) {
-            Some(event_loop) => slf.get().current(&event_loop)?,
-            None => return Ok(()),
-        };
-        Self::go_on(slf, current)
     }
 }
