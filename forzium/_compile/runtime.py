@@ -25,7 +25,7 @@ from forzium.exceptions import (
     StarletteHTTPException,
     WebSocketRequestValidationError,
 )
-from forzium.responses import PlainTextResponse, RedirectResponse, Response
+from forzium.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from forzium.utils import is_body_allowed_for_status_code
 
 if TYPE_CHECKING:
@@ -386,10 +386,18 @@ def serialize_general(
     return response
 
 
-def written_response(status_code: int, headers: list[tuple[bytes, bytes]], body: bytes, background: Any) -> Response:
-    """Make a response object of what Rust has written, for a route handler's caller."""
-    response = Response(content=body, status_code=status_code, media_type="application/json", background=background)
-    response.raw_headers = headers
+def written_response(
+    modelled: bool, status_code: int, headers: list[tuple[bytes, bytes]], body: bytes, background: Any
+) -> Response:
+    """Make a response object of what Rust has written, for a route handler's caller.
+
+    It is a plain `Response` where there is a response model (`modelled`), else a `JSONResponse`, as in FastAPI.
+    """
+    if modelled:
+        response = Response(status_code=status_code, media_type="application/json", background=background)
+    else:
+        response = JSONResponse(None, status_code=status_code, background=background)
+    response.body, response.raw_headers = body, headers
     return response
 
 

@@ -393,3 +393,40 @@ def test_lifespans_run_and_fail_alike(style: str, failing: str | None) -> None:
 
     oracle, ours = frameworks()
     assert run(ours) == run(oracle)
+
+
+def test_a_route_handler_gives_responses_of_the_same_classes() -> None:
+    def build(fw: Framework) -> Any:
+        class Route(fw.routing.APIRoute):  # type: ignore[name-defined,misc]
+            def get_route_handler(self) -> Any:
+                original = super().get_route_handler()
+
+                async def handler(request: Any) -> Any:
+                    response = await original(request)
+                    facts = [type(response).__name__, response.status_code, response.media_type, response.body]
+                    response.headers["x-facts"] = f"{facts} {response.raw_headers} {response.charset}"
+                    return response
+
+                return handler
+
+        router = fw.APIRouter(route_class=Route)
+        json = {"response_class": fw.responses.JSONResponse}
+        router.get("/untyped")(lambda: {"a": 1})
+        router.get("/untyped-json", **json)(lambda: {"a": 1})
+        router.get("/typed", response_model=dict[str, int], status_code=201)(lambda: {"a": 1})
+        router.get("/typed-json", response_model=dict[str, int], **json)(lambda: {"a": 1})
+        router.get("/text", response_class=fw.responses.PlainTextResponse)(lambda: "a")
+        router.get("/none", status_code=204)(lambda: None)
+
+        @router.get("/injected")
+        async def injected(response: fw.Response, tasks: fw.BackgroundTasks) -> Any:  # type: ignore[name-defined]
+            response.headers["x-own"] = "1"
+            tasks.add_task(int)
+            return [1]
+
+        app = fw.FastAPI()
+        app.include_router(router)
+        return app
+
+    paths = ("/untyped", "/untyped-json", "/typed", "/typed-json", "/text", "/none", "/injected")
+    compare(build, *map(Request, paths), openapi=False)

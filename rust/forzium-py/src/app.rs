@@ -257,7 +257,7 @@ impl Handler {
                 hand_over_exits(&machine)?;
                 match result? {
                     Some(_) if machine.left.get() => Err(disconnect::client_disconnect(&machine)?),
-                    Some(outgoing) => response_of(&machine, outgoing),
+                    Some(outgoing) => response_of(&machine, plan, outgoing),
                     None => Ok(machine.py().None()),
                 }
             }),
@@ -326,12 +326,13 @@ pub fn until_disconnect(
 }
 
 /// The response object for what would be sent.
-fn response_of(connection: &Connection, outgoing: Outgoing) -> PyResult<Py<PyAny>> {
+fn response_of(connection: &Connection, plan: &Plan, outgoing: Outgoing) -> PyResult<Py<PyAny>> {
     let py = connection.py();
     match outgoing {
         Outgoing::Written { status, headers, body } => {
             let background = connection.vault.borrow_mut().background.take();
-            Ok(imports::written_response(py)?.call1((status, headers, body, background))?.unbind())
+            let modelled = plan.answer.to_json.is_some();
+            Ok(imports::written_response(py)?.call1((modelled, status, headers, body, background))?.unbind())
         }
         Outgoing::Response => {
             let response = connection.vault.borrow_mut().outgoing.take();
