@@ -137,11 +137,7 @@ async fn inside<'c>(connection: &'c Connection, chain: &'c Chain, limits: &mut V
 async fn leave(connection: &Connection, limits: Vec<Entered<'_>>, done: PyResult<()>) -> PyResult<()> {
     let mut done = done;
     for (limit, limited, before) in limits.into_iter().rev() {
-        done = match limit.leave(connection, limited, before, done) {
-            Ok(Some(reply)) => guard(send::reply(connection, reply)).await,
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
-        };
+        done = http::leave(connection, limit, limited, before, done).await;
     }
     done
 }

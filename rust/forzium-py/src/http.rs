@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyString};
 use crate::awaitable::{Held, apart, guard, wait};
 use crate::connection::{Connection, Lifetime};
 use crate::failure::Written;
-use crate::middleware::{BodyLimit, Outlet};
+use crate::middleware::{BodyLimit, Limited, Outlet};
 use crate::plan::Plan;
 use crate::route::{Entry, Match, Table};
 use crate::serialize::Outgoing;
@@ -259,10 +259,22 @@ fn redirect_target<'c>(
 async fn limited(connection: &Connection, plan: &Plan, limit: &BodyLimit) -> PyResult<()> {
     let (limited, before) = limit.enter(connection)?;
     let result = guard(serve(connection, plan)).await;
-    match limit.leave(connection, limited, before, result)? {
-        Some(reply) => send::reply(connection, reply).await,
-        None => Ok(()),
-    }
+    leave(connection, limit, limited, before, result).await
+}
+
+/// Leaves a limit of the body: gives the answer that is left to it, then passes on what else has come of the request.
+pub async fn leave<'c>(
+    connection: &'c Connection,
+    limit: &BodyLimit,
+    limited: Limited<'c>,
+    before: Option<Bound<'c, PyAny>>,
+    result: PyResult<()>,
+) -> PyResult<()> {
+    let (reply, result) = limit.leave(connection, limited, before, result)?;
+    let Some(reply) = reply else { return result };
+    let error = result.err().map(|error| connection.keep_error(error));
+    guard(send::reply(connection, reply)).await?;
+    error.map_or(Ok(()), |error| Err(PyErr::from_value(error.get())))
 }
 
 /// What is left to do for a request that a route has served.

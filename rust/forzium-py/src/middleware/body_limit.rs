@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use pyo3::PyTraverseError;
-use pyo3::exceptions::PyBaseException;
+use pyo3::exceptions::{PyBaseException, PyException};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -71,9 +71,7 @@ impl BodyLimit {
             }
             return Ok((Limited::Inner, before));
         }
-        let declared = connection.header_bytes(b"content-length", |value| {
-            std::str::from_utf8(value).ok().and_then(|value| value.trim().parse::<i64>().ok())
-        })?;
+        let declared = connection.header_bytes(b"content-length", declared_length)?;
         let counter = BodyCounter {
             receive: connection.receive().clone().unbind(),
             declared: declared.flatten(),
@@ -90,20 +88,24 @@ impl BodyLimit {
         Ok((Limited::Outermost(connection.keep(counter.into_any()), outside), before))
     }
 
-    /// What is left to do when the rest of the request has ended so: nothing, to answer 413, or to pass an exception on.
+    /// What is left to do when the rest of the request has ended so: to answer 413, before anything else, and to pass an
+    /// exception on.
+    ///
+    /// A response that was started in vain counts as one: whatever else has become of the exception that ended it, 413 is
+    /// the answer.
     pub fn leave<'c>(
         &self,
         connection: &'c Connection,
         limited: Limited<'c>,
         before: Option<Bound<'c, PyAny>>,
         result: PyResult<()>,
-    ) -> PyResult<Option<Reply<'c>>> {
+    ) -> PyResult<(Option<Reply<'c>>, PyResult<()>)> {
         let (py, scope) = (connection.py(), connection.scope());
         let result = match result {
             Err(error) if self.ungroups => Err(ungrouped(py, error)?),
             result => result,
         };
-        let Limited::Outermost(counter, outside) = limited else { return result.map(|()| None) };
+        let Limited::Outermost(counter, outside) = limited else { return Ok((None, result)) };
         // What follows comes from this place, and passes what stands outside of it.
         if let Some(outlet) = Outlet::of(connection) {
             outlet.cut(outside);
@@ -117,13 +119,18 @@ impl BodyLimit {
         }
         let counter = counter.get().cast_into::<BodyCounter>()?;
         let counter = counter.get();
+        let refused = counter.refuses.0.get();
         match result {
-            Err(error) if error.is_instance(py, imports::body_limit_response_sent(py)?) => refusal(py).map(Some),
-            Err(error) if !counter.started.0.get() && error.is_instance(py, imports::body_too_large(py)?) => {
-                refusal(py).map(Some)
+            Err(error) if error.is_instance(py, imports::body_limit_response_sent(py)?) => {
+                Ok((Some(refusal(py)?), Ok(())))
             }
-            Ok(()) if counter.refuses.0.get() => refusal(py).map(Some),
-            result => result.map(|()| None),
+            Err(error) if !counter.started.0.get() && error.is_instance(py, imports::body_too_large(py)?) => {
+                Ok((Some(refusal(py)?), Ok(())))
+            }
+            // Where it is no error, but an order to end, nothing can be sent any more.
+            Err(error) if refused && error.is_instance_of::<PyException>(py) => Ok((Some(refusal(py)?), Err(error))),
+            Ok(()) if refused => Ok((Some(refusal(py)?), Ok(()))),
+            result => Ok((None, result)),
         }
     }
 }
@@ -140,6 +147,24 @@ fn ungrouped(py: Python<'_>, error: PyErr) -> PyResult<PyErr> {
     let own = PyErr::from_value(own);
     own.set_cause(py, Some(error));
     Ok(own)
+}
+
+/// A length as Python's `int` reads it in a header: `+1_000` is one, too. More than fits is the most there can be.
+fn declared_length(value: &[u8]) -> Option<i64> {
+    // What Python takes for spaces in a text of latin-1.
+    let is_space = |letter: &u8| matches!(letter, b' ' | b'\t'..=b'\r' | 0x85 | 0xa0);
+    let first = value.iter().position(|letter| !is_space(letter))?;
+    let last = value.iter().rposition(|letter| !is_space(letter))?;
+    let (sign, digits) = match value.get(first..=last)? {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] | digits => (1, digits),
+    };
+    let mut groups = digits.split(|letter| *letter == b'_');
+    if groups.clone().any(|group| group.is_empty() || !group.iter().all(u8::is_ascii_digit)) {
+        return None;
+    }
+    let step = |length: i64, digit: &u8| length.saturating_mul(10).saturating_add(sign * i64::from(digit - b'0'));
+    Some(groups.by_ref().flatten().fold(0, step))
 }
 
 fn too_large(py: Python<'_>) -> PyResult<PyErr> {
