@@ -273,9 +273,14 @@ def breaks_off(boundary: bytes, chunks: Iterable[bytes]) -> bool:
 def _left(step: Step, expected: Outcome, found: Outcome) -> bool:
     """Whether it is the client's leaving that is met otherwise. Deliberate.
 
-    It is not answered, where FastAPI makes it a 500 and an error; a stream of a plain iterator gives the first chunk.
+    It is not answered, where FastAPI makes it a 500 and an error; a stream of a plain iterator gives the first chunk, and
+    one behind a middleware may be begun there before it is seen.
     """
-    if not step.leaves or expected.log != found.log:
+    if not step.leaves:
+        return False
+    if "before" in found.log and (expected.status, expected.raised, found.body) == (found.status, found.raised, b""):
+        return _in_order(found.log, expected.log)
+    if expected.log != found.log:
         return False
     if found.status == expected.status and found.raised == expected.raised:
         return found.body.startswith(expected.body)
