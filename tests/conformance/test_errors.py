@@ -290,3 +290,46 @@ def test_exceptions_of_every_make_are_answered_alike() -> None:
 
     outcomes = compare(build, *(Request(f"/{at}{part}") for at in range(15) for part in ("", "/seen")))
     assert outcomes[0].status == 418
+
+
+def test_a_404_below_a_mount_passes_its_middleware_as_an_exception() -> None:
+    def build(fw: Framework) -> Any:
+        app = fw.FastAPI()
+        Middleware, Mount = fw.starlette.middleware.Middleware, fw.starlette.routing.Mount
+
+        async def dispatch(request: Any, call_next: Any) -> Any:
+            try:
+                return await call_next(request)
+            except Exception as error:
+                return fw.responses.PlainTextResponse("; ".join(describe(error)[:1]), 299)
+
+        cors = Middleware(fw.module("middleware.cors").CORSMiddleware, allow_origins=["*"])
+        seen = Middleware(fw.starlette.middleware.base.BaseHTTPMiddleware, dispatch=dispatch)
+        app.router.routes.append(Mount("/cors", routes=[], middleware=[cors]))
+        app.router.routes.append(Mount("/seen", routes=[], middleware=[seen]))
+        return app
+
+    asked = [Request(path, headers=(("origin", "https://a.org"),)) for path in ("/cors/x", "/seen/x", "/x")]
+    assert [outcome.status for outcome in compare(build, *asked)][:3] == [404, 299, 404]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("breaks_at", [0, 1])
+def test_a_connection_that_breaks_under_a_404_is_no_matter_of_exception_handlers(breaks_at: int, backend: str) -> None:
+    for fw in frameworks():
+        app = fw.FastAPI()
+
+        @app.exception_handler(OSError)
+        async def handle(request: Any, error: OSError, fw: Framework = fw) -> Any:
+            return fw.responses.PlainTextResponse("handled")
+
+        sent: list[Any] = []
+
+        async def send(message: Any, sent: list[Any] = sent) -> None:
+            if len(sent) == breaks_at:
+                raise BrokenPipeError("gone")
+            sent.append(message)
+
+        with pytest.raises(BrokenPipeError, match="gone"):
+            anyio.run(app, Request("/nowhere").asgi_scope(), receive, send, backend=backend)
+        assert len(sent) == breaks_at, fw

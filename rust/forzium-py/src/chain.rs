@@ -126,8 +126,9 @@ async fn inside<'c>(connection: &'c Connection, chain: &'c Chain, limits: &mut V
             return rescued.await;
         }
     };
-    let rescued = match guard(http::dispatch(connection, &routes.router, table)).await {
-        Ok(()) => return Ok(()),
+    let rescued = match guard(http::dispatch(connection, &routes.router, table, true)).await {
+        Ok(None) => return Ok(()),
+        Ok(Some(written)) => return written.send(connection).await,
         Err(error) => apart(|| http::rescue(connection, error)),
     };
     rescued.await

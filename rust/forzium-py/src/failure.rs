@@ -233,10 +233,9 @@ pub fn unprocessable(connection: &Connection) -> PyResult<Option<Outgoing>> {
     Ok(Some(written.into()))
 }
 
-/// Answers a path that nothing is found at: with the application's 404, plainly outside an application; a WebSocket is
-/// closed.
+/// Answers a path that nothing is found at: plainly outside an application; a WebSocket is closed.
 ///
-/// Errors: `HTTPException` where handlers of the user's may want it.
+/// Errors: `HTTPException` inside an application, for its handlers, or the middleware on the way to them.
 pub async fn not_found(connection: &Connection) -> PyResult<()> {
     const NORMAL_CLOSURE: u16 = 1000; // RFC 6455, section 7.4.1; Starlette's code for an unknown path
     let py = connection.py();
@@ -244,9 +243,6 @@ pub async fn not_found(connection: &Connection) -> PyResult<()> {
         let message = message::websocket_close(py, NORMAL_CLOSURE, "")?;
         wait(connection.channel(), connection.send().call1((message,))?).await?;
         return Ok(());
-    }
-    if let Some(written) = known_not_found(connection)? {
-        return written.send(connection).await;
     }
     if connection.scope().contains(interned::app(py))? {
         return Err(PyErr::from_value(imports::http_exception(py)?.call1((NOT_FOUND,))?));

@@ -39,19 +39,27 @@ enum Way<'c> {
 ///
 /// Source: Starlette's `Router.app` with FastAPI's additions: the first full match, else the first partial one, else a
 /// redirect to the path with or without its last slash, else routes of low priority, else the default.
-pub async fn dispatch(connection: &Connection, router: &Py<PyAny>, table: &Table) -> PyResult<()> {
+///
+/// Gives the 404 that is left to send: exception handlers are not asked about what goes wrong with it. Where middleware may
+/// stand between here and the handlers, which `rescued` denies, it is raised instead.
+pub async fn dispatch<'c>(
+    connection: &'c Connection,
+    router: &Py<PyAny>,
+    table: &Table,
+    rescued: bool,
+) -> PyResult<Option<Written<'c>>> {
     let way = route(connection, router, table)?;
     let answered: Pin<Box<dyn Future<Output = PyResult<()>>>> = match way {
-        Way::Plan(plan) => return serve(connection, plan).await,
-        Way::Route(route) => return handed_over(connection, route).await,
+        Way::Plan(plan) => return serve(connection, plan).await.map(|()| None),
+        Way::Route(route) => return handed_over(connection, route).await.map(|()| None),
         Way::Limited(plan, limit) => apart(|| limited(connection, plan, limit)),
         Way::Redirect(response) => apart(|| send::response(connection, response)),
-        Way::Nobody => match nothing_here(connection, table)? {
-            Some(written) => return written.send(connection).await,
+        Way::Nobody => match nothing_here(connection, table, rescued)? {
+            Some(written) => return Ok(Some(written)),
             None => apart(|| unmatched(connection, table)),
         },
     };
-    answered.await
+    answered.await.map(|()| None)
 }
 
 /// Matches the path and the method, and puts into the scope what the route brings.
@@ -203,9 +211,9 @@ async fn handed_over(connection: &Connection, route: &Py<PyAny>) -> PyResult<()>
 }
 
 /// The answer to what no route does, where nobody else is to be asked for it.
-fn nothing_here<'c>(connection: &'c Connection, table: &Table) -> PyResult<Option<Written<'c>>> {
+fn nothing_here<'c>(connection: &'c Connection, table: &Table, rescued: bool) -> PyResult<Option<Written<'c>>> {
     match (&table.low_priority, &table.default) {
-        (None, None) => failure::known_not_found(connection),
+        (None, None) if rescued => failure::known_not_found(connection),
         _ => Ok(None),
     }
 }
@@ -470,6 +478,8 @@ pub async fn unhandled(connection: &Connection, error: PyErr, router: &Py<PyAny>
         Err(error) => Err(error),
     };
     connection.channel().set_handling(None);
-    responded?;
-    Err(PyErr::from_value(error.get()))
+    match responded {
+        Err(failed) if !says_client_left(connection, &failed)? => Err(failed),
+        _ => Err(PyErr::from_value(error.get())),
+    }
 }

@@ -99,7 +99,7 @@ impl Dispatcher {
             Box::pin(async move {
                 let py = machine.py();
                 let dispatcher = machine.origin.held::<Dispatcher>(py)?;
-                http::dispatch(&machine, &dispatcher.router, machine.table.held(py)?).await?;
+                http::dispatch(&machine, &dispatcher.router, machine.table.held(py)?, false).await?;
                 Ok(py.None())
             }),
         ))
