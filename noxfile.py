@@ -72,6 +72,17 @@ def random_apps(session: nox.Session) -> None:
 
 
 @nox.session
+def random_stacks(session: nox.Session) -> None:
+    """Random middleware, handlers, routers, WebSockets and lifespans on both; arguments replace 10,000 cases."""
+    install(session, "tests/requirements.txt")
+    apart = Path(session.create_tmp())
+    shutil.copytree("tests", apart / "tests", dirs_exist_ok=True)
+    options = session.posargs or ["--cases", "10000", "--jobs", "2"]
+    with session.chdir(apart):  # the installed forzium is meant, not the source tree
+        session.run("python", "-m", "tests.conformance.random_stacks", *options)
+
+
+@nox.session
 def json_fuzz(session: nox.Session) -> None:
     """Mutated texts and values through both directions of JSON, compared with the standard library, in Rust."""
     count = session.posargs or ["200000"]
