@@ -136,6 +136,25 @@ async def test_what_the_host_raises_comes_through(peer: Peer) -> None:
     assert isinstance(caught.value.__context__, OSError)
 
 
+class Broken:
+    """An awaitable that fails when it is to be awaited, before the first step."""
+
+    def __await__(self) -> Any:
+        raise OSError("gone")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("call", ["send_text", "send_bytes", "send_json", "close", "send"])
+async def test_a_send_that_cannot_be_awaited_says_that_the_client_has_left(peer: Peer, call: str) -> None:
+    await peer.websocket.accept()
+    given: dict[str, tuple[Any, ...]] = {"send_bytes": (b"x",), "close": (), "send": ({"type": "websocket.send"},)}
+    peer.websocket._send = lambda _message: Broken()
+    with pytest.raises(WebSocketDisconnect) as caught:
+        await getattr(peer.websocket, call)(*given.get(call, ("x",)))
+    assert isinstance(caught.value.__context__, OSError)
+    assert peer.websocket.application_state.name == "DISCONNECTED"
+
+
 @pytest.mark.anyio
 async def test_a_receive_and_a_send_of_the_users_are_asked() -> None:
     log: list[str] = []

@@ -170,7 +170,7 @@ impl Coroutine for Exchange {
             let iterator = match work.held.awaiting.take() {
                 Some(awaiting) => awaiting.into_bound(py),
                 None => match work.begin(py)? {
-                    Next::WaitFor(awaitable) => iterator_of(awaitable)?,
+                    Next::WaitFor(awaitable) => iterator_of(awaitable).map_err(|error| work.failed(py, error))?,
                     Next::Return(value) => return Ok(Driven::Returned(value.unbind())),
                 },
             };
@@ -408,7 +408,9 @@ impl Work {
             };
             match next {
                 Next::Return(value) => return Ok(Driven::Returned(value.unbind())),
-                Next::WaitFor(awaitable) => iterator = iterator_of(awaitable)?,
+                Next::WaitFor(awaitable) => {
+                    iterator = iterator_of(awaitable).map_err(|error| self.failed(py, error))?
+                }
             }
             came = send_in(&iterator, None);
         }
