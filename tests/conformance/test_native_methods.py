@@ -114,7 +114,7 @@ def test_native_methods_look_like_functions() -> None:
         for of, name in ((fw.BackgroundTasks, "add_task"), (fw.HTTPException, "__init__")):
             method = getattr(of, name)
             found += [
-                lambda method=method: (method.__name__, method.__qualname__),
+                lambda method=method: (method.__name__, method.__qualname__, method.__module__.partition(".")[2]),
                 lambda method=method: [(at.name, at.kind) for at in inspect.signature(method).parameters.values()],
                 lambda method=method: sorted(get_type_hints(method)),
                 lambda method=method: (inspect.isfunction(method), inspect.iscoroutinefunction(method)),

@@ -111,6 +111,12 @@ impl Method {
         self.declared.bind(py).getattr("__doc__")
     }
 
+    // That of the class would be found before `__getattr__` is asked.
+    #[getter(__module__)]
+    fn module<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.declared.bind(py).getattr("__module__")
+    }
+
     // Were it left to `__getattr__`, that of the class itself would be found, once anybody has asked for it.
     #[getter(__annotations__)]
     fn annotations<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
