@@ -8,6 +8,7 @@ mod connection;
 mod disconnect;
 mod exceptions;
 mod imports;
+mod instance;
 mod interned;
 pub mod json;
 mod keywords;

@@ -7,9 +7,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFunction, PyList, PyString, PyTuple, PyType};
 
-use crate::imports;
 use crate::method::{Given, Method};
 use crate::unchanged::Unchanged;
+use crate::{imports, instance};
 
 /// `forzium.BackgroundTasks`.
 fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
@@ -34,25 +34,9 @@ pub fn none_yet(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     if !are_as_written(py)? {
         return class.call0();
     }
-    let tasks = made(class)?;
+    let tasks = instance::of(class)?;
     tasks.setattr(pyo3::intern!(py, "tasks"), PyList::empty(py))?;
     Ok(tasks)
-}
-
-/// An object of a class whose `__init__` has not been called.
-fn made<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
-    let py = class.py();
-    // SAFETY: every class that was made by a `class` statement has the slot. It takes the class, a tuple and null or a dict,
-    // and returns a new reference, or null with an exception set.
-    unsafe {
-        match (*class.as_type_ptr()).tp_new {
-            Some(new) => {
-                let nothing = PyTuple::empty(py);
-                Bound::from_owned_ptr_or_err(py, new(class.as_type_ptr(), nothing.as_ptr(), std::ptr::null_mut()))
-            }
-            None => class.call0(),
-        }
-    }
 }
 
 /// Makes the method of `BackgroundTasks` of the function that declares it.
@@ -77,7 +61,7 @@ fn added<'py>(_method: &Method, given: Given<'_, 'py>) -> PyResult<Option<Bound<
         options.set_item(name, value)?;
     }
     let row = tasks.getattr(pyo3::intern!(py, "tasks"))?;
-    let task = made(imports::background_task(py)?.cast::<PyType>()?)?;
+    let task = instance::of(imports::background_task(py)?.cast::<PyType>()?)?;
     task.setattr(pyo3::intern!(py, "func"), func)?;
     task.setattr(pyo3::intern!(py, "args"), PyTuple::new(py, arguments)?)?;
     task.setattr(pyo3::intern!(py, "kwargs"), options)?;

@@ -4,16 +4,15 @@ use std::cell::{Cell, OnceCell, RefCell};
 
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyBaseException, PyException, PyGeneratorExit, PyRuntimeError, PyTypeError};
-use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PySet, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PySet, PyType};
 
 use super::messages::{RestReceive, RestSend};
 use crate::awaitable::{
     self, Coroutine, Drivable, Driven, Entered, Inner, Place, Resume, Shared, thrown, told, told_next,
 };
-use crate::{imports, interned};
+use crate::{imports, instance, interned};
 
 /// A request on its way through an http middleware: what `dispatch` is given as `call_next`.
 #[pyclass(module = "forzium._forzium", frozen)]
@@ -457,7 +456,7 @@ pub fn cached_request<'py>(
         return class.call1((scope, receive, send));
     }
     // What `__init__` does, unless somebody has put another one there.
-    let request = instance(class)?;
+    let request = instance::of(class)?;
     request.setattr(pyo3::intern!(py, "scope"), scope)?;
     request.setattr(pyo3::intern!(py, "_receive"), receive)?;
     request.setattr(pyo3::intern!(py, "_send"), send)?;
@@ -467,7 +466,7 @@ pub fn cached_request<'py>(
 /// Makes the response that a run has started, its headers as they are.
 fn response_of<'py>(run: &Bound<'py, Run>, start: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
     let py = run.py();
-    let response = instance(imports::streamed_response(py)?.cast::<PyType>()?)?;
+    let response = instance::of(imports::streamed_response(py)?.cast::<PyType>()?)?;
     let status = start.get_item(interned::status(py))?;
     let headers = match start.get_item(interned::headers(py))? {
         Some(headers) => headers,
@@ -480,22 +479,6 @@ fn response_of<'py>(run: &Bound<'py, Run>, start: &Bound<'py, PyDict>) -> PyResu
         response.setattr(pyo3::intern!(py, "info"), info)?;
     }
     Ok(response)
-}
-
-/// An instance of a class of the package's own, without its `__init__`.
-fn instance<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
-    let py = class.py();
-    let kind = class.as_type_ptr();
-    let arguments = PyTuple::empty(py);
-    // SAFETY:
-    // - `kind` is a live type, and its slot, where it has one, takes a type, a tuple and a dict or null.
-    // - It returns a new reference, or null with an exception set.
-    unsafe {
-        let Some(new) = (*kind).tp_new else {
-            return Err(PyTypeError::new_err("cannot create instances"));
-        };
-        Bound::from_owned_ptr_or_err(py, new(kind, arguments.as_ptr(), std::ptr::null_mut::<ffi::PyObject>()))
-    }
 }
 
 impl Coroutine for Run {
