@@ -18,8 +18,18 @@ use crate::{disconnect, imports, interned, json, message, send, serialize};
 const NOT_FOUND: u16 = 404;
 const UNPROCESSABLE: u16 = 422;
 
-/// Answers an exception, or gives it back.
-pub async fn handle(connection: &Connection, error: PyErr) -> PyResult<()> {
+/// What is answered to an exception.
+pub enum Answer<'c> {
+    Written(Written<'c>),
+    /// What a handler returns.
+    Handler(Bound<'c, PyAny>, PyErr),
+}
+
+/// Finds what is answered to an exception.
+///
+/// Errors: the exception, where nobody has an answer; `ClientDisconnect` where there is nobody to have it any more;
+/// `RuntimeError` where another answer has begun.
+pub fn answer_to(connection: &Connection, error: PyErr) -> PyResult<Answer<'_>> {
     let py = connection.py();
     if !error.is_instance_of::<PyException>(py) {
         return Err(error);
@@ -27,34 +37,29 @@ pub async fn handle(connection: &Connection, error: PyErr) -> PyResult<()> {
     let Some(handler) = handler_of(connection, error.value(py).as_any())? else {
         return Err(error);
     };
+    if connection.left.get() {
+        return Err(disconnect::client_disconnect(connection)?);
+    }
     if connection.started.get() {
         let late = PyRuntimeError::new_err("Caught handled exception, but response already started.");
         late.set_cause(py, Some(error));
         return Err(late);
     }
-    if let Some(written) = known_answer_of(connection, &handler, error.value(py).as_any())? {
-        forget_frames(error.value(py));
-        drop(error);
-        drop(handler);
-        return written.send(connection).await;
-    }
-    apart(|| let_answer(connection, handler, error)).await
+    let Some(written) = known_answer(connection, &handler, error.value(py).as_any())? else {
+        return Ok(Answer::Handler(handler, error));
+    };
+    forget_frames(error.value(py));
+    Ok(Answer::Written(written))
 }
 
-/// What is answered to an exception, where that can be written at once, and somebody is there to be answered.
-///
-/// As far as [`handle`] would come without waiting for a handler.
-pub fn known_answer<'c>(connection: &'c Connection, error: &PyErr) -> PyResult<Option<Written<'c>>> {
-    let py = connection.py();
-    if connection.left.get() || connection.started.get() || !error.is_instance_of::<PyException>(py) {
-        return Ok(None);
+impl Answer<'_> {
+    /// Sends it.
+    pub async fn send(self, connection: &Connection) -> PyResult<()> {
+        match self {
+            Self::Written(written) => written.send(connection).await,
+            Self::Handler(handler, error) => apart(|| let_answer(connection, handler, error)).await,
+        }
     }
-    let Some(handler) = handler_of(connection, error.value(py).as_any())? else { return Ok(None) };
-    let written = known_answer_of(connection, &handler, error.value(py).as_any())?;
-    if written.is_some() {
-        forget_frames(error.value(py));
-    }
-    Ok(written)
 }
 
 /// Answers an exception with what its handler returns.
@@ -81,7 +86,7 @@ fn forget_frames(exception: &Bound<'_, PyBaseException>) {
 
 /// What the handlers that the framework brings would answer; none where somebody else's is to, or where it takes the
 /// response class.
-fn known_answer_of<'c>(
+fn known_answer<'c>(
     connection: &'c Connection,
     handler: &Bound<'c, PyAny>,
     exception: &Bound<'c, PyAny>,
@@ -113,17 +118,6 @@ fn unless_bytes<'py>(py: Python<'py>, answer: PyResult<Written<'py>>) -> PyResul
         Err(error) if error.is_instance_of::<PyUnicodeDecodeError>(py) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// What becomes of an exception that cannot be answered, because the client has left: it goes on if it is an error.
-///
-/// One that a handler would have answered is none.
-pub fn unanswered(connection: &Connection, error: PyErr) -> PyResult<PyErr> {
-    let py = connection.py();
-    if error.is_instance_of::<PyException>(py) && handler_of(connection, error.value(py).as_any())?.is_some() {
-        return disconnect::client_disconnect(connection);
-    }
-    Ok(error)
 }
 
 async fn called(

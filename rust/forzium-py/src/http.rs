@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::awaitable::{Held, apart, guard, wait};
 use crate::connection::{Connection, Lifetime};
-use crate::failure::Written;
+use crate::failure::{Answer, Written};
 use crate::middleware::{BodyLimit, Limited, Outlet};
 use crate::plan::Plan;
 use crate::route::{Entry, Match, Table};
@@ -308,31 +308,29 @@ async fn serve(connection: &Connection, plan: &Plan) -> PyResult<()> {
 }
 
 /// Finds what is left to do: nothing, an answer that can be written at once, or what has to be waited for.
+///
+/// Errors: an exception that nobody answers.
 fn rest(connection: &Connection, served: PyResult<()>) -> PyResult<Rest<'_>> {
-    if connection.vault.borrow().closing.is_none() {
-        match &served {
-            Ok(()) => return Ok(Rest::Nothing),
-            Err(error) => {
-                if let Some(written) = failure::known_answer(connection, error)? {
-                    return Ok(Rest::Answer(written));
-                }
-            }
-        }
+    let answer = served.err().map(|error| failure::answer_to(connection, error));
+    if connection.vault.borrow().closing.is_some() {
+        return Ok(Rest::Settling(apart(|| settled(connection, answer))));
     }
-    Ok(Rest::Settling(apart(|| settle(connection, served))))
+    Ok(match answer.transpose()? {
+        None => Rest::Nothing,
+        Some(Answer::Written(written)) => Rest::Answer(written),
+        Some(answer) => Rest::Settling(apart(|| answer.send(connection))),
+    })
 }
 
-/// Lets exception handlers answer and closes files, as far as there is need of either.
-async fn settle(connection: &Connection, served: PyResult<()>) -> PyResult<()> {
-    let handled = match served {
-        Ok(()) => Ok(()),
-        Err(error) if connection.left.get() => Err(failure::unanswered(connection, error)?),
-        Err(error) => failure::handle(connection, error).await,
+/// Sends the answer to an exception, if there is one, and closes files.
+async fn settled(connection: &Connection, answer: Option<PyResult<Answer<'_>>>) -> PyResult<()> {
+    let sent = match answer {
+        None => Ok(()),
+        Some(Ok(answer)) => answer.send(connection).await,
+        Some(Err(error)) => Err(error),
     };
-    if connection.vault.borrow().closing.is_some() {
-        apart(|| close_files(connection)).await?;
-    }
-    handled
+    close_files(connection).await?;
+    sent
 }
 
 /// Closes what was opened for reading the body.
@@ -428,10 +426,7 @@ async fn deliver(connection: &Connection, outgoing: Outgoing) -> PyResult<()> {
 
 /// Lets the exception handlers of an application answer what came out of its router.
 pub async fn rescue(connection: &Connection, error: PyErr) -> PyResult<()> {
-    if connection.left.get() {
-        return Err(failure::unanswered(connection, error)?);
-    }
-    guard(failure::handle(connection, error)).await
+    guard(async { failure::answer_to(connection, error)?.send(connection).await }).await
 }
 
 /// Whether an exception only says that the client has left: there is nobody to answer, and the application did nothing
