@@ -56,6 +56,7 @@ __all__ = [
     "lane",
     "loads",
     "native",
+    "owe_background",
     "parse_cookies",
     "parse_query",
     "place",
@@ -655,6 +656,9 @@ def add_task(function: _F, /) -> _F:
 
     That is called where the classes are not as they were written, or the arguments do not fit.
     """
+
+def owe_background() -> None:
+    """Say that an operation has `background_always`: from now on every request has a place for the tasks it owes."""
 
 def http_exception_init(function: _F, /) -> _F:
     """Make the method `__init__` of `HTTPException` of the function that declares it.

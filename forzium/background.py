@@ -78,6 +78,20 @@ class BackgroundTasks(BackgroundTask):
                 await task()
 
 
+class OwedTasks(BackgroundTasks):
+    """The tasks of an operation with `background_always`: a response calls them, or else the application at its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = False
+
+    async def __call__(self) -> None:
+        """Make the calls, if nobody has begun to."""
+        if not self._begun:
+            self._begun = True
+            await super().__call__()
+
+
 # While it holds, the core does what these classes do.
 _as_written = as_written(
     BackgroundTask,

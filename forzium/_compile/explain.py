@@ -141,6 +141,8 @@ def stages_of(plan: PlanSpec) -> list[dict[str, Any]]:
     call = {"stage": "call", **_described(plan.nodes[plan.visits[-1].node])}
     if plan.cancel_on_disconnect:
         call["cancelled"] = "when the client leaves"
+    if plan.background_always:
+        call["background tasks"] = "run in any case"
     stages.append(call)
     answer = plan.answer
     if answer.stream is not None:

@@ -47,6 +47,7 @@ class Operation:
     is_json_stream: bool = False
     form_limits: Mapping[str, Any] | None = None
     cancel_on_disconnect: bool | None = None
+    background_always: bool | None = None
     websocket: bool = False
 
 
@@ -71,6 +72,7 @@ def operation_of(route: Any, form_limits: Mapping[str, Any] | None = None) -> Op
         is_json_stream=route.is_json_stream,
         form_limits=form_limits,
         cancel_on_disconnect=route.cancel_on_disconnect,
+        background_always=route.background_always,
     )
 
 
@@ -128,6 +130,7 @@ def plan_spec(operation: Operation, overrides: Overrides) -> PlanSpec:
         answer=no_answer() if operation.websocket else answer_spec(operation),
         context=place(operation.dependant, websocket=operation.websocket),
         cancel_on_disconnect=bool(operation.cancel_on_disconnect),
+        background_always=bool(operation.background_always),
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from forzium._fields.field import located_errors
 from forzium._threads import call_beyond_the_limit, call_in_thread
+from forzium.background import OwedTasks
 from forzium.concurrency import run_in_threadpool
 from forzium.datastructures import URL
 from forzium.exceptions import (
@@ -369,6 +370,23 @@ def injected_response() -> Response:
     del response.headers["content-length"]
     response.status_code = None  # type: ignore[assignment]
     return response
+
+
+def owed_tasks(scope: Scope) -> OwedTasks:
+    """Make the tasks of an operation with `background_always`, and see that they run."""
+    tasks = OwedTasks()
+    owed = scope.get("forzium.owed_tasks")
+    if owed is not None:
+        owed.append(tasks)
+    elif (stack := scope.get("fastapi_middleware_astack")) is not None:
+        # No application of forzium's is around: `request_response` closes this when an exception was answered.
+        stack.push_async_exit(functools.partial(_run_owed, tasks))
+    return tasks
+
+
+async def _run_owed(tasks: OwedTasks, _kind: Any, exception: BaseException | None, _traceback: Any) -> None:
+    if exception is None or isinstance(exception, Exception):
+        await tasks()
 
 
 def serialize_general(

@@ -64,7 +64,8 @@ def handler(
         call = operation.dependant.call
         assert call is not None
         stack = request.scope["fastapi_inner_astack"]
-        solved = await _solved(operation, request, body, stack, watching)
+        owed = runtime.owed_tasks(request.scope) if operation.background_always else None
+        solved = await _solved(operation, request, body, stack, watching, owed)
         if solved.errors:
             invalid = RequestValidationError(
                 solved.errors, body=None if body is Undefined else body, endpoint_ctx=where
@@ -142,12 +143,13 @@ def websocket_handler(
     return handle
 
 
-async def _solved(operation: Operation, connection: Any, body: Any, stack: Any, watching: Any) -> Any:
+async def _solved(operation: Operation, connection: Any, body: Any, stack: Any, watching: Any, owed: Any = None) -> Any:
     with telemetry._operation(name="dependencies", function=operation.dependant.call):
         solved = await routing.solve_dependencies(
             request=connection,
             dependant=operation.dependant,
             body=body,
+            **({} if owed is None else {"background_tasks": owed}),
             dependency_overrides_provider=operation.dependency_overrides_provider,
             async_exit_stack=stack,
             embed_body_fields=operation.embed_body_fields,

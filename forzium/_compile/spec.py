@@ -217,6 +217,7 @@ class PlanSpec:
         answer: What becomes of the result.
         context: `(scope) -> EndpointContext`, for error messages.
         cancel_on_disconnect: Whether dependencies and endpoint are cancelled when the client leaves.
+        background_always: Whether background tasks run whatever becomes of the response.
     """
 
     nodes: list[NodeSpec]
@@ -228,6 +229,7 @@ class PlanSpec:
     answer: AnswerSpec
     context: Callable[[Any], Any]
     cancel_on_disconnect: bool = False
+    background_always: bool = False
 
 
 @dataclass(slots=True)

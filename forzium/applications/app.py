@@ -77,6 +77,8 @@ class ForziumApp(Starlette):
         max_body_size: Limit of a request body in bytes. Default is no limit.
         form_limits: Limits of a form's fields, files and part size.
         cancel_on_disconnect: Whether an endpoint is cancelled when the client leaves. Default is false. Forzium's own.
+        background_always: Whether background tasks run whatever becomes of the response. Default is false. Forzium's
+            own.
 
     Raises:
         AssertionError: There is a document but no title or version for it.
@@ -129,6 +131,7 @@ class ForziumApp(Starlette):
         max_body_size: int | None = None,
         form_limits: FormLimits | None = None,
         cancel_on_disconnect: bool | None = None,
+        background_always: bool | None = None,
     ) -> None:
         self._mark_asgi()
         self.max_body_size = max_body_size
@@ -192,6 +195,7 @@ class ForziumApp(Starlette):
             max_body_size=max_body_size,
             form_limits=form_limits,
             cancel_on_disconnect=cancel_on_disconnect,
+            background_always=background_always,
         )
         from forzium import exception_handlers as default_handlers
 

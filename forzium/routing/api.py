@@ -79,6 +79,7 @@ class APIRoute(Operation, Route):  # type: ignore[misc]  # its methods are never
             stream_item_field=operation.stream_item_field,
             is_json_stream=operation.is_json_stream,
             **({"cancel_on_disconnect": True} if operation.cancel_on_disconnect else {}),
+            **({"background_always": True} if operation.background_always else {}),
         )
 
     def _build_app(self) -> ASGIApp:

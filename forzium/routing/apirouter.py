@@ -15,6 +15,7 @@ from typing_extensions import deprecated
 
 from forzium._body_limit import get_body_size_limit, validate_max_body_size, wrap_app_with_body_limit
 from forzium._form_limits import FormLimits, validate_form_limits
+from forzium._forzium import owe_background
 from forzium._utils import is_async_callable
 from forzium.datastructures import Default
 from forzium.exceptions import FastAPIError
@@ -81,6 +82,8 @@ class APIRouter(Router):
         max_body_size: Limit of a request body in bytes. Default is no limit.
         form_limits: Limits of a form's fields, files and part size.
         cancel_on_disconnect: Whether an endpoint is cancelled when the client leaves. Default is false. Forzium's own.
+        background_always: Whether background tasks run whatever becomes of the response. Default is false. Forzium's
+            own.
 
     Raises:
         AssertionError: The prefix does not start with a slash, or ends in one.
@@ -113,6 +116,7 @@ class APIRouter(Router):
         max_body_size: int | None = None,
         form_limits: FormLimits | None = None,
         cancel_on_disconnect: bool | None = None,
+        background_always: bool | None = None,
     ) -> None:
         validate_max_body_size(max_body_size)
         super().__init__(
@@ -141,6 +145,9 @@ class APIRouter(Router):
         self.strict_content_type = strict_content_type
         self.max_body_size = max_body_size
         self.cancel_on_disconnect = cancel_on_disconnect
+        self.background_always = background_always
+        if background_always:
+            owe_background()
         self._low_priority_routes: list[BaseRoute] = []
         self._frontend_routes: FrontendRouteGroup | None = None
 
@@ -282,8 +289,11 @@ class APIRouter(Router):
         """
         given: dict[str, Any] = {**completed(AddAPIRouteOptions, options, "APIRouter.add_api_route")}
         route_class = given.pop("route_class_override") or self.route_class
-        given["cancel_on_disconnect"] = innermost(given["cancel_on_disconnect"], self.cancel_on_disconnect)
-        for name in ("form_limits", "cancel_on_disconnect"):
+        for name in ("cancel_on_disconnect", "background_always"):
+            given[name] = innermost(given[name], getattr(self, name))
+        if given["background_always"]:
+            owe_background()
+        for name in ("form_limits", "cancel_on_disconnect", "background_always"):
             if given[name] is None:
                 del given[name]  # a `route_class` written for another FastAPI may not take it
         given.update(
@@ -387,6 +397,8 @@ class APIRouter(Router):
         else:
             refuse_empty_paths(router)
         context = RouterIncludeContext.for_include(self, router, given)
+        if context.background_always:
+            owe_background()
         if "{" in context.prefix:
             refuse_repeated_parameters(context.prefix, router)
         self.routes.append(IncludedRouter(router, context))

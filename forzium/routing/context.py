@@ -46,6 +46,7 @@ class RouterIncludeContext:
     max_body_size: int | None
     form_limits: FormLimits
     cancel_on_disconnect: bool | None
+    background_always: bool | None
 
     @classmethod
     def for_include(cls, parent: APIRouter, router: APIRouter, options: IncludeOptions) -> RouterIncludeContext:
@@ -77,6 +78,9 @@ class RouterIncludeContext:
             cancel_on_disconnect=innermost(
                 router.cancel_on_disconnect, options["cancel_on_disconnect"], parent.cancel_on_disconnect
             ),
+            background_always=innermost(
+                router.background_always, options["background_always"], parent.background_always
+            ),
         )
 
     def combine(self, child: RouterIncludeContext) -> RouterIncludeContext:
@@ -99,6 +103,7 @@ class RouterIncludeContext:
             max_body_size=get_body_size_limit(child.max_body_size, self.max_body_size),
             form_limits=child.form_limits,
             cancel_on_disconnect=innermost(child.cancel_on_disconnect, self.cancel_on_disconnect),
+            background_always=innermost(child.background_always, self.background_always),
         )
 
     def path_for(self, route: Any) -> str:

@@ -135,6 +135,7 @@ def get_request_handler(
     form_limits: FormLimits | None = None,
     *,
     cancel_on_disconnect: bool | None = None,
+    background_always: bool | None = None,
 ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """Make the function `request -> Response` of an operation; it reads, validates, solves, calls and serializes."""
     assert dependant.call is not None, "dependant.call must be a function"
@@ -159,6 +160,7 @@ def get_request_handler(
         is_json_stream=is_json_stream,
         form_limits=form_limits,
         cancel_on_disconnect=cancel_on_disconnect,
+        background_always=background_always,
     )
 
     async def app(request: Request) -> Response:  # a coroutine function, for those who ask

@@ -148,6 +148,7 @@ class EffectiveRouteContext(Operation):
             ),
             max_body_size=get_body_size_limit(route.max_body_size, context.max_body_size),
             cancel_on_disconnect=innermost(route.cancel_on_disconnect, context.cancel_on_disconnect),
+            background_always=innermost(route.background_always, context.background_always),
         )
         effective = cls(route)
         effective._declare(

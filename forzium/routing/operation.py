@@ -78,6 +78,7 @@ _KEPT_AS_GIVEN = (
     "strict_content_type",
     "max_body_size",
     "cancel_on_disconnect",
+    "background_always",
 )
 
 
@@ -110,6 +111,7 @@ class Operation(PathTemplate):
     strict_content_type: bool | DefaultPlaceholder
     max_body_size: int | None
     cancel_on_disconnect: bool | None
+    background_always: bool | None
     tags: list[str | Enum]
     responses: dict[int | str, dict[str, Any]]
     name: str

@@ -91,6 +91,9 @@ class _CommonOptions(TypedDict, total=False):
     """Limits of a form's fields, files and part size. Default is the router's, else those of `Request.form`."""
     cancel_on_disconnect: bool | None
     """Whether the endpoint is cancelled when the client leaves. Default is the router's, else false. Forzium's own."""
+    background_always: bool | None
+    """Whether background tasks run in any case, also after a failure. Default is the router's, else false. Forzium's
+    own."""
 
 
 class OperationOptions(_CommonOptions, total=False):
@@ -148,6 +151,7 @@ class IncludeOptions(TypedDict, total=False):
     max_body_size: int | None
     form_limits: FormLimits | None
     cancel_on_disconnect: bool | None
+    background_always: bool | None
 
 
 _JSON = Default(JSONResponse)
@@ -178,6 +182,7 @@ _COMMON: _CommonOptions = {
     "max_body_size": None,
     "form_limits": None,
     "cancel_on_disconnect": None,
+    "background_always": None,
 }
 _OPERATION: dict[str, Any] = {**_COMMON, "callbacks": None}
 
@@ -210,6 +215,7 @@ DEFAULTS: dict[type, dict[str, Any]] = {
         "max_body_size": None,
         "form_limits": None,
         "cancel_on_disconnect": None,
+        "background_always": None,
     },
 }
 """Every option's default, by the typed dict that names it."""

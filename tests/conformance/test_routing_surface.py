@@ -30,7 +30,7 @@ def declared_names(module: str) -> list[str]:
 NAMES = [(theirs, ours, name) for theirs, ours in PAIRS for name in declared_names(theirs)]
 
 
-ADDED = {"cancel_on_disconnect"}
+ADDED = {"background_always", "cancel_on_disconnect"}
 """What forzium's own callables take beyond FastAPI's: always by keyword, and optional."""
 
 

@@ -97,6 +97,15 @@ async def test_disconnects() -> None:
 
 
 @pytest.mark.anyio
+async def test_background_tasks() -> None:
+    module = load("background_tasks")
+    async with client(module.app) as http:
+        assert [(await http.post(f"/orders/{item}")).status_code for item in ("tea", "coffee")] == [200, 404]
+        assert [(await http.post(f"/mails/{address}")).status_code for address in ("ann@b.c", "nobody")] == [200, 422]
+    assert (module.attempts, module.mails) == (["tea", "coffee"], ["ann@b.c"])
+
+
+@pytest.mark.anyio
 async def test_middleware() -> None:
     async with client(load("middleware").app) as http:
         asked = {"accept-encoding": "gzip;q=0.5, zstd", "origin": "https://shop.example"}

@@ -11,14 +11,14 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::awaitable::{Awaitable, Held, Shared, wait};
+use crate::awaitable::{Awaitable, Held, Shared, apart, wait};
 use crate::chain::{self, Chain};
 use crate::connection::{Connection, Exit, Lifetime, Shield};
 use crate::plan::{LazyPlan, Plan};
 use crate::router::{clock, lifespan};
 use crate::scope::{self, Kind};
 use crate::serialize::Outgoing;
-use crate::{disconnect, http, imports, interned, pipeline, providers, solve};
+use crate::{disconnect, http, imports, interned, pipeline, providers, send, solve, tasks};
 
 /// What an application was compiled to.
 #[pyclass(module = "forzium._forzium", frozen)]
@@ -80,9 +80,21 @@ impl AsgiApp {
             stack => stack.as_ref().map(|stack| stack.bind(py).clone()),
         };
         let machine = Rc::clone(&connection);
+        // What is owed is seen to when all that encloses the routes is done.
+        let keeps_account = kind == Kind::Http && tasks::keep_account(connection.scope())?;
         if let Some(stack) = stack {
             connection.origin.set(stack);
-            return Ok(Awaitable::new(connection, Box::pin(async move { called(&machine).await })));
+            return Ok(Awaitable::new(
+                connection,
+                Box::pin(async move {
+                    let done = called(&machine).await;
+                    if keeps_account {
+                        apart(|| send::owed(&machine, done.map(drop))).await?;
+                        return Ok(machine.py().None());
+                    }
+                    done
+                }),
+            ));
         }
         if kind == Kind::Lifespan {
             let chain = compiled.get().chain.get();
@@ -99,7 +111,12 @@ impl AsgiApp {
             Box::pin(async move {
                 let py = machine.py();
                 let compiled = machine.origin.held::<Compiled>(py)?;
-                chain::application(&machine, compiled.chain.get(), &compiled.router, &compiled.errors).await?;
+                let done = chain::application(&machine, compiled.chain.get(), &compiled.router, &compiled.errors).await;
+                if keeps_account {
+                    apart(|| send::owed(&machine, done)).await?;
+                } else {
+                    done?;
+                }
                 Ok(py.None())
             }),
         ))

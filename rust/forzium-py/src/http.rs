@@ -19,7 +19,7 @@ use crate::middleware::{BodyLimit, Limited, Outlet};
 use crate::plan::Plan;
 use crate::route::{Entry, Match, Table};
 use crate::serialize::Outgoing;
-use crate::{disconnect, failure, imports, interned, pipeline, scope, send, solve, websocket};
+use crate::{disconnect, failure, imports, interned, pipeline, scope, send, solve, tasks, websocket};
 
 /// Who answers a request, once it is known.
 enum Way<'c> {
@@ -50,6 +50,7 @@ pub async fn dispatch<'c>(
 ) -> PyResult<Option<Written<'c>>> {
     let way = route(connection, router, table)?;
     let answered: Pin<Box<dyn Future<Output = PyResult<()>>>> = match way {
+        Way::Plan(plan) if plan.background_always => apart(|| serve_owing(connection, plan)),
         Way::Plan(plan) => return serve(connection, plan).await.map(|()| None),
         Way::Route(route) => return handed_over(connection, route).await.map(|()| None),
         Way::Limited(plan, limit) => apart(|| limited(connection, plan, limit)),
@@ -266,7 +267,11 @@ fn redirect_target<'c>(
 /// Carries out a native route under a limit of the body.
 async fn limited(connection: &Connection, plan: &Plan, limit: &BodyLimit) -> PyResult<()> {
     let (limited, before) = limit.enter(connection)?;
-    let result = guard(serve(connection, plan)).await;
+    let result = if plan.background_always {
+        guard(serve_owing(connection, plan)).await
+    } else {
+        guard(serve(connection, plan)).await
+    };
     leave(connection, limit, limited, before, result).await
 }
 
@@ -290,6 +295,14 @@ enum Rest<'c> {
     Nothing,
     Answer(Written<'c>),
     Settling(Pin<Box<dyn Future<Output = PyResult<()>> + 'c>>),
+}
+
+/// Carries out a native route whose background tasks run in any case: after all else, or here where no application is
+/// around that would see to it.
+async fn serve_owing(connection: &Connection, plan: &Plan) -> PyResult<()> {
+    let is_outermost = tasks::begin_account(connection.scope())?;
+    let served = serve(connection, plan).await;
+    if is_outermost { send::owed(connection, served).await } else { served }
 }
 
 /// Carries out a native route: the plan, the response, clean-up, exception handlers.

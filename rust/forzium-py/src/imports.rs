@@ -37,6 +37,7 @@ imports! {
     exit_sync_generator = "forzium._compile.runtime", "exit_sync_generator",
     throw_into = "forzium._compile.runtime", "throw_into",
     injected_response = "forzium._compile.runtime", "injected_response",
+    owed_tasks = "forzium._compile.runtime", "owed_tasks",
     read_form = "forzium._compile.runtime", "read_form",
     read_request_body = "forzium._compile.runtime", "read_request_body",
     serialize_general = "forzium._compile.runtime", "serialize_general",

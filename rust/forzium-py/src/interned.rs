@@ -76,6 +76,7 @@ names! {
     more_body = "more_body",
     nothing_follows = "forzium.nothing_follows",
     opentelemetry = "opentelemetry",
+    owed_tasks = "forzium.owed_tasks",
     path = "path",
     path_params = "path_params",
     query_string = "query_string",

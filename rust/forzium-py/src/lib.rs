@@ -80,7 +80,7 @@ mod _forzium {
     #[pymodule_export]
     use super::socket::{Exchange, Frames, Socket, native};
     #[pymodule_export]
-    use super::tasks::add_task;
+    use super::tasks::{add_task, owe_background};
     #[pymodule_export]
     use super::text::{first_header, form_kind, parse_cookies, parse_query, plain_url};
     #[pymodule_export]

@@ -1,7 +1,10 @@
 //! Foundation: FastAPI's `BackgroundTasks` as they are made and filled: both without running Python code, as long as
-//! nobody has put a function of their own in the place of one of the package's.
+//! nobody has put a function of their own in the place of one of the package's. And the account that a request keeps of
+//! those that are to run in any case (`background_always`), whatever becomes of the response.
 //!
 //! Not here: carrying tasks out (stage `send`).
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -9,7 +12,7 @@ use pyo3::types::{PyBool, PyDict, PyFunction, PyList, PyString, PyTuple, PyType}
 
 use crate::method::{Given, Method};
 use crate::unchanged::Unchanged;
-use crate::{imports, instance};
+use crate::{imports, instance, interned};
 
 /// `forzium.BackgroundTasks`.
 fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
@@ -37,6 +40,42 @@ pub fn none_yet(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let tasks = instance::of(class)?;
     tasks.setattr(pyo3::intern!(py, "tasks"), PyList::empty(py))?;
     Ok(tasks)
+}
+
+/// Whether an operation of this process has `background_always`.
+static OWED: AtomicBool = AtomicBool::new(false);
+
+/// Notes that one has.
+#[pyfunction]
+pub fn owe_background() {
+    OWED.store(true, Ordering::Relaxed);
+}
+
+/// Gives a request a place for the tasks that it owes, if there may be any and no application around has done so already:
+/// the outermost sees to them. Whether it has.
+pub fn keep_account(scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+    if !OWED.load(Ordering::Relaxed) {
+        return Ok(false);
+    }
+    begin_account(scope)
+}
+
+/// The same for what is known to owe them.
+pub fn begin_account(scope: &Bound<'_, PyDict>) -> PyResult<bool> {
+    let py = scope.py();
+    let owed = interned::owed_tasks(py);
+    if scope.contains(owed)? {
+        return Ok(false);
+    }
+    scope.set_item(owed, PyList::empty(py))?;
+    Ok(true)
+}
+
+/// Ends the account: all that is owed.
+pub fn end_account<'py>(scope: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+    let owed = scope.as_any().get_item(interned::owed_tasks(scope.py()))?;
+    scope.del_item(interned::owed_tasks(scope.py()))?;
+    Ok(owed)
 }
 
 /// Makes the method of `BackgroundTasks` of the function that declares it.

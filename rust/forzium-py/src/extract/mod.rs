@@ -16,7 +16,7 @@ pub use body::{BodyProblem, body_inputs, is_json, read as read_body};
 pub use form::{FormKind, FormReader, read as read_form};
 
 use crate::connection::Connection;
-use crate::plan::{Convert, Field, Input, Node, Source};
+use crate::plan::{Convert, Field, Input, Node, Plan, Source};
 use crate::{imports, interned, tasks};
 
 /// The value a request gives for a field.
@@ -83,7 +83,11 @@ fn background(connection: &Connection) -> PyResult<Bound<'_, PyAny>> {
     if let Some(tasks) = &connection.vault.borrow().background {
         return Ok(tasks.bind(py).clone());
     }
-    let tasks = tasks::none_yet(py)?;
+    let tasks = if connection.plan.held::<Plan>(py)?.background_always {
+        imports::owed_tasks(py)?.call1((connection.scope(),))?
+    } else {
+        tasks::none_yet(py)?
+    };
     connection.vault.borrow_mut().background = Some(tasks.clone().unbind());
     Ok(tasks)
 }

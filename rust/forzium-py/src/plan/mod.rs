@@ -213,6 +213,8 @@ pub struct Plan {
     pub injects_request: bool,
     /// Whether the endpoint and its dependencies are cancelled when the client leaves.
     pub cancel_on_disconnect: bool,
+    /// Whether background tasks run whatever becomes of the response.
+    pub background_always: bool,
     spec: Py<PyAny>,
 }
 
@@ -406,6 +408,7 @@ impl Plan {
                 .iter()
                 .any(|node: &Node| node.inputs.iter().any(|input| matches!(input, Input::Request))),
             cancel_on_disconnect: attribute!(spec, "cancel_on_disconnect").extract()?,
+            background_always: attribute!(spec, "background_always").extract()?,
             nodes,
             visits,
             spec: spec.clone().unbind(),

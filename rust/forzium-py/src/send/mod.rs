@@ -6,12 +6,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use pyo3::PyTraverseError;
+use pyo3::exceptions::PyException;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::awaitable::{Held, Shared, apart, wait};
-use crate::connection::Connection;
+use crate::connection::{Connection, Kept};
 use crate::middleware::{self, Outlet, Reply};
 use crate::{imports, interned, message, providers, tasks};
 
@@ -173,6 +174,32 @@ pub async fn background(connection: &Connection, tasks: Bound<'_, PyAny>) -> PyR
     }
     let row = connection.vault.borrow_mut().background.take();
     drop(row);
+    Ok(())
+}
+
+/// Runs the background tasks that are owed and that nobody has begun, after a request that came to this.
+///
+/// What one raises is raised in the place of what the request did, as in a `finally`.
+/// *When cancelled here*: as `background`. A request that was cancelled itself runs none.
+pub async fn owed(connection: &Connection, came_to: PyResult<()>) -> PyResult<()> {
+    let py = connection.py();
+    let owed = connection.keep(tasks::end_account(connection.scope())?);
+    if came_to.as_ref().is_err_and(|error| !error.is_instance_of::<PyException>(py)) {
+        return came_to;
+    }
+    let failure = came_to.err().map(|error| connection.keep_error(error));
+    connection.channel().set_handling(failure.as_ref().map(|failure| failure.get().unbind()));
+    let done = called_in_turn(connection, &owed).await;
+    connection.channel().set_handling(None);
+    done?;
+    failure.map_or(Ok(()), |failure| Err(PyErr::from_value(failure.get())))
+}
+
+async fn called_in_turn(connection: &Connection, owed: &Kept<'_>) -> PyResult<()> {
+    for at in 0..owed.get().len()? {
+        let waiting = owed.get().get_item(at)?.call0()?;
+        drop(wait(connection.channel(), waiting).await?);
+    }
     Ok(())
 }
 
