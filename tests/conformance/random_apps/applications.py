@@ -424,6 +424,8 @@ class Writer:
             if self.chance(0.3):
                 self.parts.append(include)
                 include = ""
+            if include and self.chance(0.1):
+                include += f"\n{parent[0]}.include_router({name}, prefix='/again', tags=['again'])"
             routers.append((name, parent[1] + at + prefix, params, points, include))
         for index in range(rng.choice([1, 1, 2, 3])):
             name, prefix, params, points, _ = rng.choice(routers)
@@ -460,7 +462,7 @@ class Writer:
             self._socket(f"@{router}.websocket({', '.join(filter(None, options[:2]))})", name, own, lines)
             self.all_points += points
             return Operation("WEBSOCKET", prefix + path, known, points, "none")
-        answer, declared, returns = self._answer(params, is_async)
+        answer, declared, returns = self._answer(name, params, points, is_async)
         lines.append(answer)
         if declared:
             options.append(declared)
@@ -478,9 +480,27 @@ class Writer:
         prefix_ = "async def" if is_async else "def"
         body = "\n".join("    " + line for line in lines)
         signature = d.signature([*own, *specials])
-        self.parts.append(f"{decorator}\n{prefix_} {name}({signature}){returns}:\n{body}")
+        self.parts.append(self._endpoint(name, decorator, prefix_, signature, f"{returns}:\n{body}"))
         self.all_points += points
         return Operation(method.upper(), prefix + path, known, points, self.style)
+
+    def _endpoint(self, name: str, decorator: str, prefix: str, signature: str, rest: str) -> str:
+        """The definition of an endpoint, which now and then is no plain function."""
+        shape = self.rng.choice(["instance", "method", "partial", "wrapped", "twice"]) if self.chance(0.15) else "plain"
+        plain = f"{prefix} {name}({signature}){rest}"
+        if shape in ("instance", "method"):
+            inner = f"{prefix} {'__call__' if shape == 'instance' else 'method'}({_after('self', signature)}){rest}"
+            made = f"Of{name}()" if shape == "instance" else f"Of{name}().method"
+            deeper = inner.replace("\n", "\n    ")
+            return f"class Of{name}:\n    {deeper}\n\n\n{name} = {made}\n{decorator[1:]}({name})"
+        if shape == "partial":
+            whole = f"{prefix} base_{name}({_after('extra', signature)}){rest}"
+            return f"{whole}\n\n\n{name} = functools.partial(base_{name}, 'given')\n{decorator[1:]}({name})"
+        if shape == "wrapped":
+            return f"{decorator}\n@{self.rng.choice(['wrapped', 'wrapped_async'])}\n{plain}"
+        if shape == "twice":
+            return f"{decorator}\n@app.post('/twice/{name}', include_in_schema=False)\n{plain}"
+        return f"{decorator}\n{plain}"
 
     def _socket(self, decorator: str, name: str, own: list[str], lines: list[str]) -> None:
         injected = ("request", "response", "background", "connection", "scopes")
@@ -522,7 +542,7 @@ class Writer:
             options.append("openapi_extra={'x-extra': [1]}")
         return options
 
-    def _answer(self, params: list[Param], is_async: bool) -> tuple[str, str, str]:
+    def _answer(self, name: str, params: list[Param], points: list[str], is_async: bool) -> tuple[str, str, str]:
         """Draw what an endpoint returns: the statement, an option of the decorator, an annotation."""
         rng = self.rng
         chance = rng.random()
@@ -552,15 +572,42 @@ class Writer:
                     "Response(status_code=204)",
                     "JSONResponse({'t': 1}, background=own_tasks())",
                     "StreamingResponse(iter([b'a', b'b']))",
+                    *(f"StreamingResponse({kind}({name!r}), 201)" for kind in ("chunks", "chunks_async")),
                 ]
             )
+            if "chunks" in value:
+                points.append(f"{name} chunk")
             return f"return {value}", rng.choice(["", "", "response_model=None"]), rng.choice(["", " -> Response"])
-        if chance < 0.73:
-            return "yield from ([1, 'a'], {'é': None})" if not is_async else "yield {'n': 1}", "", ""
-        if chance < 0.76:
+        if chance < 0.74:
+            return self._stream(name, points, is_async)
+        if chance < 0.77:
             option = f"response_class={rng.choice(['Plain', 'PlainTextResponse', 'HTMLResponse', 'JSONResponse'])}"
             return "return 'text'", option, ""
         return self._modelled()
+
+    def _stream(self, name: str, points: list[str], is_async: bool) -> tuple[str, str, str]:
+        """Draw an endpoint that yields."""
+        rng = self.rng
+        value = rng.choice(["{'n': 1}", "[1, 'a', None]", "'text'", "datetime.date(2020, 1, 1)"])
+        where = f"{name} chunk"
+        lines = rng.choice(
+            [
+                f"yield {value}",
+                f"yield {value}; at({where!r}); yield 2",
+                f"at({where!r}); yield {value}",
+                f"for each in range(3): note('each', n=each); yield {value}",
+            ]
+        )
+        if where in lines:
+            points.append(where)
+        kind = "AsyncIterable" if is_async else "Iterable"
+        returns = rng.choice(["", "", f" -> {kind}[Any]", f" -> {kind}[int]", f" -> {kind}[Point]"])
+        option = ""
+        if self.chance(0.2) and "at(" not in lines:
+            option = "response_class=EventSourceResponse"
+        elif self.chance(0.1):
+            lines, option = f"yield 'a'; note('{name} between'); yield b'b'", "response_class=StreamingResponse"
+        return lines, option, returns
 
     def _modelled(self) -> tuple[str, str, str]:
         rng = self.rng
@@ -636,6 +683,10 @@ class Writer:
                 self.parts.append(f"def override{index}({d.signature(own)}):\n{body}")
                 changes.append(f"app.dependency_overrides[{self.callees[target].name}] = override{index}")
         return changes
+
+
+def _after(first: str, signature: str) -> str:
+    return f"{first}, {signature}" if signature else first
 
 
 def draw(rng: Random) -> Application:

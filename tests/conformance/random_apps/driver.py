@@ -25,7 +25,7 @@ import pathlib
 import re
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -52,6 +52,7 @@ from ROOT.exceptions import RequestValidationError, ResponseValidationError, Sta
 from ROOT.requests import HTTPConnection
 from ROOT.routing import APIRoute
 from ROOT.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
+from ROOT.sse import EventSourceResponse
 from ROOT.security import (
     APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBasic, HTTPBearer, HTTPDigest, OAuth2, OAuth2AuthorizationCodeBearer,
     OAuth2PasswordBearer, OAuth2PasswordRequestForm, OAuth2PasswordRequestFormStrict, OpenIdConnect, SecurityScopes,
@@ -186,6 +187,22 @@ def served_gen(q: str = "q", other: str = "o") -> Any:
         yield q
     finally:
         LOG.append("served gen ends")
+
+
+def chunks(name: str) -> Any:
+    yield "first"
+    at(f"{name} chunk")
+    yield b"second " + VAR.get().encode()
+
+
+async def chunks_async(name: str) -> Any:
+    try:
+        yield b"first"
+        await anyio.sleep(0)
+        at(f"{name} chunk")
+        yield "second " + VAR.get()
+    finally:
+        LOG.append("chunks end")
 
 
 class Served:
@@ -412,7 +429,9 @@ def run(root: str, source: str, steps: list[Step], backend: str = "asyncio", ope
     """Run a case on one framework."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warnings.simplefilter("ignore", ResourceWarning)  # of earlier cases, which read forms and did not close them
+        # Of earlier cases, which read forms and did not close them, or made coroutines in a thread.
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         try:
             module = load(source, root)
         except Exception as error:

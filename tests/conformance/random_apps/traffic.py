@@ -556,7 +556,15 @@ def draw(rng: Random, application: Application, count: int) -> list[Step]:
             step.change = rng.choice(application.changes)
         if rng.random() < 0.02:
             step.path = rng.choice(
-                ["/", "/nowhere", "/late", "/late", "", unquote_to_bytes("/%ff").decode("utf-8", "surrogateescape")]
+                [
+                    "/",
+                    "/nowhere",
+                    "/late",
+                    "/late",
+                    "/twice/operation0",
+                    "",
+                    unquote_to_bytes("/%ff").decode("utf-8", "surrogateescape"),
+                ]
             )
         if step.fail and rng.random() < 0.1:
             step.fail[rng.choice([*application.points, "task later", "handler0"])] = "custom"
