@@ -13,6 +13,7 @@ called, each with the types and values it was given; of one case in four, the Op
 
 - `kinds`: types of values, each with what is valid for it on the wire and in JSON
 - `declarations`: parameters and models
+- `answers`: what endpoints return or yield
 - `applications`: dependencies, routers, endpoints, handlers: the source text
 - `traffic`: the requests: valid, nearly valid, adversarial
 - `driver`: runs source and requests on one framework; knows nothing of the above, so that it can stand in a script

@@ -7,10 +7,9 @@ is reached, and fails there if the request says so) and `note` (notes the values
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
+from . import answers, kinds
 from . import declarations as d
-from . import kinds
 from .declarations import Model, Param
 
 STYLES = (
@@ -30,7 +29,6 @@ ODD = (
     ("Served('it').stream", True),
     ("lambda q='l': q", False),
     ("contextlib.contextmanager(served_gen)", False),
-    ("functools.lru_cache(served)", False),
     ("functools.wraps(served)(lambda *args, **kwargs: served(*args, **kwargs))", False),
     ("OAuth2PasswordRequestForm", False),
     ("OAuth2PasswordRequestFormStrict", False),
@@ -130,6 +128,7 @@ class Writer:
         self.style = rng.choice(["none", "json", "json", "json", "form", "form", "files", "files"])
         self.models: list[Model] = []
         self.callees: list[Callee] = []
+        self.odd: set[str] = set()
         self.parts: list[str] = []
         self.all_points: list[str] = []
 
@@ -270,6 +269,7 @@ class Writer:
             if "OAuth2" in odd and self.style not in ("form", "files"):
                 odd, yields = ODD[0]
             self.parts.append(f"{name} = {odd}")
+            self.odd.add(name)
             self.callees.append(Callee(name, "", list(OAUTH2_FORM) if "OAuth2" in odd else [], [], yields))
             return
         if style == "class":
@@ -462,7 +462,7 @@ class Writer:
             self._socket(f"@{router}.websocket({', '.join(filter(None, options[:2]))})", name, own, lines)
             self.all_points += points
             return Operation("WEBSOCKET", prefix + path, known, points, "none")
-        answer, declared, returns = self._answer(name, params, points, is_async)
+        answer, declared, returns = answers.draw(rng, name, params, points, self.models, is_async=is_async)
         lines.append(answer)
         if declared:
             options.append(declared)
@@ -542,105 +542,6 @@ class Writer:
             options.append("openapi_extra={'x-extra': [1]}")
         return options
 
-    def _answer(self, name: str, params: list[Param], points: list[str], is_async: bool) -> tuple[str, str, str]:
-        """Draw what an endpoint returns: the statement, an option of the decorator, an annotation."""
-        rng = self.rng
-        chance = rng.random()
-        if chance < 0.35:
-            return "return {'n': len(LOG)}", "", ""
-        if chance < 0.5:
-            # As they are: `jsonable_encoder` and the JSON codec have their say.
-            values = [each.name for each in params if each.place != "file"]
-            return f"return {{{', '.join(f'{each!r}: {each}' for each in values)}}}", "", ""
-        if chance < 0.6:
-            value = rng.choice(
-                [
-                    *("None", "[1, 'a', None]", "'text'", "5", "1.5", "True", "b'bytes'", "{'é': 'ü'}"),
-                    *("(1, 2)", "{'a': datetime.date(2020, 1, 1)}", "{1: 2, None: 3}", "uuid.UUID(int=0)"),
-                    *("{'b': 10**30, 'c': 0.1}", "[decimal.Decimal('1.50'), decimal.Decimal('2')]", "ValueError"),
-                ]
-            )
-            return f"return {value}", "", ""
-        if chance < 0.72:
-            value = rng.choice(
-                [
-                    "Response('plain', status_code=203, headers={'x-own': '1'})",
-                    "JSONResponse({'own': 1}, status_code=201)",
-                    "PlainTextResponse('é')",
-                    "HTMLResponse('<p>')",
-                    "RedirectResponse('/o0')",
-                    "Response(status_code=204)",
-                    "JSONResponse({'t': 1}, background=own_tasks())",
-                    "StreamingResponse(iter([b'a', b'b']))",
-                    *(f"StreamingResponse({kind}({name!r}), 201)" for kind in ("chunks", "chunks_async")),
-                ]
-            )
-            if "chunks" in value:
-                points.append(f"{name} chunk")
-            return f"return {value}", rng.choice(["", "", "response_model=None"]), rng.choice(["", " -> Response"])
-        if chance < 0.74:
-            return self._stream(name, points, is_async)
-        if chance < 0.77:
-            option = f"response_class={rng.choice(['Plain', 'PlainTextResponse', 'HTMLResponse', 'JSONResponse'])}"
-            return "return 'text'", option, ""
-        return self._modelled()
-
-    def _stream(self, name: str, points: list[str], is_async: bool) -> tuple[str, str, str]:
-        """Draw an endpoint that yields."""
-        rng = self.rng
-        value = rng.choice(["{'n': 1}", "[1, 'a', None]", "'text'", "datetime.date(2020, 1, 1)"])
-        where = f"{name} chunk"
-        lines = rng.choice(
-            [
-                f"yield {value}",
-                f"yield {value}; at({where!r}); yield 2",
-                f"at({where!r}); yield {value}",
-                f"for each in range(3): note('each', n=each); yield {value}",
-            ]
-        )
-        if where in lines:
-            points.append(where)
-        kind = "AsyncIterable" if is_async else "Iterable"
-        returns = rng.choice(["", "", f" -> {kind}[Any]", f" -> {kind}[int]", f" -> {kind}[Point]"])
-        option = ""
-        if self.chance(0.2) and "at(" not in lines:
-            option = "response_class=EventSourceResponse"
-        elif self.chance(0.1):
-            lines, option = f"yield 'a'; note('{name} between'); yield b'b'", "response_class=StreamingResponse"
-        return lines, option, returns
-
-    def _modelled(self) -> tuple[str, str, str]:
-        rng = self.rng
-        draw = rng.choice([kinds.document, kinds.scalar, kinds.repeated])
-        kind = draw(rng)
-        if self.models and self.chance(0.6):
-            kind = rng.choice(self.models).kind
-            if self.chance(0.3):
-                kind = kinds.many(kind, rng)
-        value: Any = kind.value(rng)
-        if self.chance(0.15):
-            value = rng.choice([None, "odd", {"a": "odd"}, [1], 3])
-        options = []
-        if self.chance(0.3):
-            options.append(
-                rng.choice(
-                    [
-                        *("response_model_exclude_unset=True", "response_model_exclude_none=True"),
-                        *("response_model_exclude_defaults=True", "response_model_by_alias=False"),
-                        *("response_model_include={'a', 'q'}", "response_model_exclude={'a'}"),
-                        "response_model_exclude={'limit': {'x'}}",
-                    ]
-                )
-            )
-        if self.chance(0.1):
-            options.append(f"response_class={rng.choice(['Plain', 'JSONResponse'])}")
-        statement = f"return {value!r}"
-        if kind.source.startswith("Model") and isinstance(value, dict):
-            statement = rng.choice([statement, f"return {kind.source}.model_validate({value!r})"])
-        if self.chance(0.5):
-            return statement, ", ".join([f"response_model={kind.source}", *options]), ""
-        return statement, ", ".join(options), f" -> {kind.source}"
-
     # Around it
 
     def _handlers(self) -> None:
@@ -670,10 +571,12 @@ class Writer:
             "app.dependency_overrides.clear()",
             "app.add_api_route('/late', operation0, methods=['GET', 'POST'])",
         ]
-        if self.callees:
+        # Several names may stand for the same odd thing.
+        targets = [at for at, callee in enumerate(self.callees) if callee.name not in self.odd]
+        if targets:
             for index in range(self.rng.choice([0, 1, 2])):
                 # It may need what was there before the overridden one: else it would, in the end, need itself.
-                target = self.rng.randrange(len(self.callees))
+                target = self.rng.choice(targets)
                 own = [each.source for each in self._params(1, set(), endpoint=False)]
                 own += self._needs(1, [], [], self.callees[:target])
                 lines = self._body(f"override{index}", own, [], awaits=False)

@@ -265,7 +265,7 @@ def neutral(text: str) -> str:
 
 
 def describe(error: BaseException, *around: BaseException) -> list[str]:
-    """An exception as lines: its class, its text, its cause, and a group's members.
+    """An exception as lines: its class, its text, its cause, and a group's members, of a trio nursery's in no order.
 
     Starlette's middleware may make a cause of what the exception is a member of itself.
     """
@@ -273,8 +273,9 @@ def describe(error: BaseException, *around: BaseException) -> list[str]:
         return ["as above"]
     lines = [neutral(f"{type(error).__name__}: {error}").encode("ascii", "backslashreplace").decode()]
     if isinstance(error, BaseExceptionGroup):
-        for member in error.exceptions:
-            lines += ["  " + line for line in describe(member, error, *around)]
+        members = [["  " + line for line in describe(each, error, *around)] for each in error.exceptions]
+        for member in sorted(members) if "Trio" in error.message else members:
+            lines += member
     if error.__cause__ is not None:
         lines += ["from " + line for line in describe(error.__cause__, error, *around)]
     return lines
