@@ -211,6 +211,15 @@ DELIBERATE: tuple[tuple[str, Callable[[Outcome, Outcome, str, str], bool]], ...]
         ),
     ),
     (
+        "events before an error are delivered, and the start of their response: there the error overtakes them",
+        lambda theirs, ours, said, words: (
+            any(value.startswith(b"text/event-stream") for _, value in ours.headers)
+            and (theirs.log, theirs.raised) == (ours.log, ours.raised)
+            and any("(1 sub-exception)" in line for line in theirs.raised[:1])
+            and (theirs.status in (None, ours.status) and ours.body.startswith(theirs.body))
+        ),
+    ),
+    (
         "the error of a body limit behind a middleware: in a group of its own there",
         lambda theirs, ours, said, words: (
             "before" in theirs.log
