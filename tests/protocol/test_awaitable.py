@@ -6,6 +6,7 @@ import asyncio
 import collections.abc
 import inspect
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -268,13 +269,24 @@ def test_deep_nesting_ends_in_an_error_not_in_a_crash() -> None:
     async def endpoint(request: Request) -> Any:
         await app(http_scope(), request.receive, request._send)
 
-    with pytest.raises(RecursionError):
-        get(app)
+    def call_it() -> None:
+        with pytest.raises(RecursionError):
+            get(app)
+        ended.append(True)
+
+    # With half the stack that the main thread usually has.
+    ended: list[bool] = []
+    before = threading.stack_size(4 * 1024 * 1024)
+    try:
+        thread = threading.Thread(target=call_it)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    assert ended
 
 
 def test_a_request_may_be_driven_by_several_threads_in_turn() -> None:
-    import threading
-
     awaitable, host = start(waiting_app())
     first = threading.Thread(target=awaitable.send, args=(None,))
     first.start()

@@ -23,6 +23,7 @@ mod wait;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -30,7 +31,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use pyo3::PyTraverseError;
-use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyGeneratorExit, PyRecursionError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::ffi;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 
@@ -141,7 +143,11 @@ impl Awaitable {
             }
         } else {
             match resume {
-                Resume::Send(None) => self.begun.0.set(true),
+                Resume::Send(None) if Depth::is_left() => self.begun.0.set(true),
+                Resume::Send(None) => {
+                    self.end(&mut machine);
+                    return Err(PyRecursionError::new_err("maximum recursion depth exceeded in an application"));
+                }
                 Resume::Send(Some(_)) => {
                     return Err(PyTypeError::new_err("can't send non-None value to a just-started coroutine"));
                 }
@@ -161,6 +167,7 @@ impl Awaitable {
             return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
         };
         let mut context = Context::from_waker(Waker::noop());
+        let _deeper = Depth::enter();
         let result = loop {
             match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut context))) {
                 Ok(Poll::Pending) => {
@@ -219,6 +226,38 @@ impl Awaitable {
     fn end(&self, machine: &mut Option<Machine>) {
         drop(machine.take());
         self.held.0.clear();
+    }
+}
+
+thread_local! {
+    /// How many machines are being polled in this thread, each by something that another one has called.
+    static DEPTH: Cell<c_int> = const { Cell::new(0) };
+}
+
+/// One of the machines that are being polled.
+///
+/// Python counts its own frames only. A request takes several kilobytes of the stack beside its one frame, the endpoint's,
+/// and is counted as the frames it would have in Python.
+struct Depth;
+
+impl Depth {
+    const FRAMES: c_int = 4;
+
+    /// Whether another one may be begun.
+    fn is_left() -> bool {
+        // SAFETY: reads a number, with the lock held.
+        DEPTH.get() < unsafe { ffi::Py_GetRecursionLimit() } / Self::FRAMES
+    }
+
+    fn enter() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
     }
 }
 
