@@ -274,7 +274,7 @@ fn unreadable(connection: &Connection, error: PyErr) -> PyResult<PyErr> {
     if !error.is_instance_of::<pyo3::exceptions::PyException>(py) {
         return Ok(error);
     }
-    Ok(PyErr::from_value(imports::body_unreadable(py)?.call1((connection.scope(), error.value(py)))?))
+    Ok(PyErr::from_value(imports::body_unreadable(py)?.call1((connection.scope(), error.into_value(py)))?))
 }
 
 /// Makes the response of an endpoint whose result is iterated while it is sent.

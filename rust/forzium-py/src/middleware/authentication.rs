@@ -39,7 +39,8 @@ pub async fn enter<'c>(link: &Py<Authentication>, connection: &'c Connection) ->
             Ok(None)
         }
         Err(error) if error.is_instance(py, imports::authentication_error(py)?) => {
-            let answer = options.refuse.bind(py).call1((kept.get(), error.value(py)))?;
+            // With its traceback, which it would not have as a value alone before Python 3.12.
+            let answer = options.refuse.bind(py).call1((kept.get(), error.into_value(py)))?;
             Ok(Some(if connection.websocket { Reply::Message(answer) } else { Reply::Response(answer) }))
         }
         Err(error) => Err(error),
