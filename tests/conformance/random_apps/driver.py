@@ -259,8 +259,9 @@ def show(value: Any) -> Any:
 
 
 def neutral(text: str) -> str:
-    """A text without the framework's name and without addresses."""
+    """A text without the framework's name, without addresses, and without hash tables of pydantic's."""
     text = re.sub(r"( at )?\b0x[0-9a-f]{7,}", "", text)
+    text = re.sub(r"ValidatorIterator\(index=.*\)", "ValidatorIterator", text)
     return re.sub(r"\b(fastapi|starlette|forzium)(\.\w+)*\b", "framework", text)
 
 
