@@ -9,6 +9,7 @@ import sys
 import types
 import warnings
 import zlib
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,14 +77,45 @@ def uncaused(error: BaseException) -> list[str]:
     return [line for line in describe(error) if not line.lstrip().startswith("from ")]
 
 
-class _Records(logging.Handler):
-    """Keeps what is logged by anybody, with the exception."""
+class _Own:
+    """What one exchange has to itself, also where several go on at once: `LOG` and `DO` as the source text knows them."""
 
     def __init__(self) -> None:
+        self._log: ContextVar[list[str]] = ContextVar("log")
+        self._does: ContextVar[dict[str, str]] = ContextVar("does")
+
+    def begin(self, does: dict[str, str]) -> list[str]:
+        """Begin an exchange in the present context; gives its log."""
+        log: list[str] = []
+        self._log.set(log)
+        self._does.set(does)
+        return log
+
+    def append(self, line: str) -> None:
+        """Log a line; what is said after all, as by a generator that is collected, is lost."""
+        if (log := self.log()) is not None:
+            log.append(line)
+
+    def log(self) -> list[str] | None:
+        """The log of the exchange in whose context this is."""
+        return self._log.get(None)
+
+    def get(self, name: str, default: str = "") -> str:
+        """What the part of that name does."""
+        return self._does.get({}).get(name, default)
+
+
+class _Records(logging.Handler):
+    """Keeps what is logged by anybody in the context of an exchange, with the exception."""
+
+    def __init__(self, own: _Own) -> None:
         super().__init__()
         self.lines: list[str] = []
+        self._own, self._log = own, own.log()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._own.log() is not self._log:
+            return
         error = record.exc_info[1] if record.exc_info else None
         text = neutral(record.getMessage().partition("\n")[0])
         self.lines.append(f"{neutral(record.name)} {record.levelname} {text} {uncaused(error) if error else ''}")
@@ -102,7 +134,8 @@ def load(source: str, root: str) -> types.ModuleType:
     module = types.ModuleType(MODULE)
     sys.modules[MODULE] = module
     told = uncaused if is_based(source) else describe
-    module.__dict__.update(LOG=[], DO={}, IS_BASED=is_based(source), DEBUG="debug=True" in source, describe=told)
+    own = _Own()
+    module.__dict__.update(LOG=own, DO=own, IS_BASED=is_based(source), DEBUG="debug=True" in source, describe=told)
     text = f"{PRELUDE}\n\n{source}\n".replace("STARLETTE", "starlette" if root == "fastapi" else root)
     exec(compile(re.sub(r"\bROOT\b", root, text), f"<{MODULE}>", "exec", dont_inherit=True), module.__dict__)
     return module
@@ -139,10 +172,7 @@ def _scope(step: Step, state: dict[str, Any], cookies: dict[bytes, bytes]) -> di
 
 async def exchange(module: types.ModuleType, step: Step, state: dict[str, Any], cookies: dict[bytes, bytes]) -> Outcome:
     """Do one exchange."""
-    log = module.LOG
-    log.clear()
-    module.DO.clear()
-    module.DO.update(step.does)
+    log = module.LOG.begin(step.does)
     if step.change:
         exec(step.change, module.__dict__)
     sent: list[Any] = []
@@ -176,7 +206,7 @@ async def exchange(module: types.ModuleType, step: Step, state: dict[str, Any], 
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             answered.set()
 
-    records = _Records()
+    records = _Records(module.LOG)
     logging.getLogger().addHandler(records)
     try:
         with anyio.move_on_after(DEADLINE) as deadline:
@@ -235,8 +265,8 @@ def _unsigned(value: bytes) -> bytes:
     return re.sub(rb"expires=[^;]* GMT", b"expires=then", value)
 
 
-def run(root: str, source: str, steps: list[Step], backend: str = "asyncio") -> Run:
-    """Run a case on one framework."""
+def run(root: str, source: str, steps: list[Step], backend: str = "asyncio", at_once: bool = False) -> Run:
+    """Run a case on one framework: one exchange after the other, or, after the lifespan, all of them at once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -249,12 +279,17 @@ def run(root: str, source: str, steps: list[Step], backend: str = "asyncio") -> 
             state: dict[str, Any] = {}
             cookies: dict[bytes, bytes] = {}
 
-            async def one(step: Step) -> None:
-                found.outcomes.append(await exchange(module, step, state, cookies))
+            outcomes: dict[int, Outcome] = {}
 
-            for step in steps:
+            async def one(number: int, step: Step) -> None:
+                outcomes[number] = await exchange(module, step, state, {} if at_once else cookies)
+
+            rows = [list(enumerate(steps))] if at_once else [[row] for row in enumerate(steps)]
+            for row in rows:
                 async with anyio.create_task_group() as tasks:  # a task for each exchange, as servers have
-                    tasks.start_soon(one, step)
+                    for number, step in row:
+                        tasks.start_soon(one, number, step)
+            found.outcomes.extend(outcomes[number] for number in sorted(outcomes))
 
         anyio.run(serve, backend=backend)
     return found
