@@ -20,8 +20,8 @@ from forzium.middleware.sessions import SessionMiddleware
 LONG = b"forzium " * 200
 
 
-def call(app: Any, *, path: str = "/", body: bytes = b"", **headers: str) -> list[Any]:
-    """Messages sent for one request; what is raised is swallowed."""
+def call(app: Any, *, path: str = "/", body: bytes = b"", without: str = "", **headers: str) -> list[Any]:
+    """Messages sent for one request, whose scope may lack an entry; what is raised is swallowed."""
     sent: list[Any] = []
     scope = {
         "type": "http",
@@ -33,6 +33,8 @@ def call(app: Any, *, path: str = "/", body: bytes = b"", **headers: str) -> lis
         "server": ("testserver", 80),
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
     }
+
+    scope.pop(without, None)
 
     async def receive() -> Any:
         return {"type": "http.request", "body": body}
@@ -148,6 +150,11 @@ def test_gzip_passes_other_messages_on() -> None:
 def test_an_ipv6_address_keeps_its_brackets_in_a_redirect() -> None:
     (start, _) = call(HTTPSRedirectMiddleware(long_text), host="[::1]:80")
     assert dict(start["headers"])[b"location"] == b"https://[::1]/"
+
+
+def test_a_request_without_a_scheme_came_by_http_and_is_redirected() -> None:
+    (start, _) = call(HTTPSRedirectMiddleware(long_text), without="scheme", host="h")
+    assert dict(start["headers"])[b"location"] == b"https://h/"
 
 
 @pytest.mark.parametrize("payload", [b"not base64!", b"bm90IGpzb24=", b"WzEsIDJd", b"NQ==", b"/w=="])

@@ -9,6 +9,7 @@ use pyo3::types::PyString;
 
 use super::Reply;
 use crate::connection::Connection;
+use crate::interned;
 
 /// What an `HTTPSRedirectMiddleware` does.
 #[pyclass(module = "forzium._forzium", frozen)]
@@ -20,10 +21,12 @@ pub struct HttpsRedirect {
 impl HttpsRedirect {
     pub fn enter<'c>(&self, connection: &'c Connection) -> PyResult<Option<Reply<'c>>> {
         let py = connection.py();
-        let scheme = connection.required(pyo3::intern!(py, "scheme"))?;
-        let scheme = scheme.cast::<PyString>().ok().map(|scheme| scheme.to_string_lossy());
-        if !matches!(scheme.as_deref(), Some("http" | "ws")) {
-            return Ok(None);
+        // A scope without it is one of http or ws, says ASGI.
+        if let Some(scheme) = connection.scope().get_item(interned::scheme(py))? {
+            let scheme = scheme.cast::<PyString>().ok().map(|scheme| scheme.to_string_lossy());
+            if !matches!(scheme.as_deref(), Some("http" | "ws")) {
+                return Ok(None);
+            }
         }
         self.redirect.bind(py).call1((connection.scope(),)).map(|answer| Some(Reply::Response(answer)))
     }
