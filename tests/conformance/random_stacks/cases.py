@@ -152,27 +152,39 @@ def _quiet(log: list[str]) -> list[str]:
 
 
 def _between_tasks(step: Step, theirs: Outcome, ours: Outcome) -> bool:
-    """Whether the response was broken off, by the host or by a middleware, where Starlette has two tasks."""
+    """Whether the response was broken off, by the host or by a middleware, where Starlette has two tasks.
+
+    What is broken off may have failed by then, or not.
+    """
     broken = step.breaks_at >= 0 or any(" was ended" in line for line in theirs.log + ours.log)
     same = (theirs.sent, theirs.raised) == (ours.sent, ours.raised)
-    return broken and any(" got " in line for line in theirs.log) and same and _quiet(theirs.log) == _quiet(ours.log)
+    logs = [[line for line in _quiet(each.log) if not re.search(" (caught|handles) ", line)] for each in (theirs, ours)]
+    return broken and any(" got " in line for line in theirs.log) and same and logs[0] == logs[1]
 
 
 def _left(step: Step, theirs: Outcome, ours: Outcome) -> bool:
     """Whether all that differs is what a broken connection is called, and that it is no error of the application."""
 
+    broken, left = "OSError: broken pipe", "ClientDisconnect: "
+    late = "RuntimeError: Caught handled exception, but response already started."
+
     def told(outcome: Outcome) -> list[str]:
         lines = [
-            re.sub(r"ClientDisconnect: (?: \| from OSError: broken pipe)?", "OSError: broken pipe", each)
-            for each in outcome.log
+            re.sub(rf"({late} \| from |{left}(?: \| from )?){broken}|{left}", broken, each) for each in outcome.log
         ]
-        return _quiet([each for each in lines if not re.search("handles OSError: broken|^task |chunks end", each)])
+        return _quiet([each for each in lines if not re.search(f"handles {broken}|^task |chunks end", each)])
 
-    gone = [[], ["OSError: broken pipe"], ["ClientDisconnect: "], ["ClientDisconnect: ", "from OSError: broken pipe"]]
+    gone = [[], [broken], [left], [left, f"from {broken}"], [late], [late, f"from {broken}"]]
     named = theirs.raised == ours.raised or (theirs.raised in gone and ours.raised in gone)
     if theirs.raised in gone and ours.raised and f"handles {ours.raised[0]}" in str(ours.log):
         named = True  # the answer of the handler for 500 was broken off
     return step.breaks_at >= 0 and named and theirs.sent == ours.sent and told(theirs) == told(ours)
+
+
+def _both(step: Step, theirs: Outcome, ours: Outcome) -> bool:
+    """Whether both of Starlette's tasks have failed, which makes a group; here the one ends the other."""
+    told = str(theirs.log + theirs.raised)
+    return "(2 sub-exceptions)" in told and (theirs.sent == ours.sent) and "2 sub-exceptions" not in str(ours.log)
 
 
 def _late(step: Step, theirs: Outcome, ours: Outcome) -> bool:
@@ -231,6 +243,7 @@ DELIBERATE: tuple[tuple[str, Rule], ...] = (
     ("a client that leaves before its body has come is not answered", _gone),
     ("a body that is too large, found by the watch for the client's leaving", _too_large),
     ("what is first received while a stream is sent", _watched),
+    ("a middleware and a stream behind it that both fail", _both),
     ("a stream that nobody reads any more goes on there, or not", _late),
     ("a denial that is a stream, where the connection breaks", _broken_denial),
     ("a stream under a status that has no body is closed unread", _bodiless),

@@ -38,6 +38,7 @@ class Step:
         breaks_at: Which `send` fails with `OSError`, counted from 0; -1: none.
         keep_cookies: Whether to send the cookies that earlier answers set.
         has_state: Whether a lifespan's scope has a ``state``.
+        without: Entries that the scope lacks.
         denial: Whether the host can deny a WebSocket with a response.
     """
 
@@ -55,6 +56,7 @@ class Step:
     keep_cookies: bool = False
     has_state: bool = True
     denial: bool = False
+    without: tuple[str, ...] = ()
 
 
 @dataclass
@@ -167,7 +169,7 @@ def _scope(step: Step, state: dict[str, Any], cookies: dict[bytes, bytes]) -> di
         scope["method"] = step.method
     else:
         scope["subprotocols"] = ["tea", "coffee"]
-    return scope
+    return {key: value for key, value in scope.items() if key not in step.without}
 
 
 async def exchange(module: types.ModuleType, step: Step, state: dict[str, Any], cookies: dict[bytes, bytes]) -> Outcome:

@@ -104,7 +104,7 @@ class Passing:
             return await self.app(scope, receive, send)
         name, started = self.name, False
         does = DO.get(name, "")
-        LOG.append(f"{name} in {scope['type']} {scope['path']} {scope['root_path']!r} {VAR.get()}")
+        LOG.append(f"{name} in {scope['type']} {scope['path']} {scope.get('root_path')!r} {VAR.get()}")
         VAR.set(name)
 
         async def sending(message: Any) -> None:
@@ -155,7 +155,7 @@ class Passing:
         if does == "copy scope":
             mine = dict(scope)
         if does == "root path":
-            mine = {**scope, "root_path": scope["root_path"] + "/outer", "path": "/outer" + scope["path"]}
+            mine = {**scope, "root_path": scope.get("root_path", "") + "/outer", "path": "/outer" + scope["path"]}
         if does == "other path":
             mine = {**scope, "path": "/a/1"}
         if does == "state":
@@ -187,7 +187,7 @@ class Passing:
             raise
         finally:
             endpoint = getattr(mine.get("endpoint"), "__name__", None) or kind(mine.get("endpoint"))
-            seen = [endpoint, mine.get("path_params"), mine["path"], mine["root_path"], "app" in mine, "router" in mine]
+            seen = [endpoint, mine.get("path_params"), mine["path"], mine.get("root_path"), "app" in mine, "router" in mine]
             LOG.append(f"{name} out {after()} {seen} {getattr(mine.get('route'), 'path', None)}")
         if does == "raise after":
             raise CustomError(f"{name} {does}")
@@ -344,7 +344,7 @@ async def guarded(request: Request) -> Any:
 async def answer(name: str, request: Request) -> Any:
     """What every endpoint does."""
     does = DO.get(name, DO.get("endpoint", ""))
-    LOG.append(f"{name} {request.method} {request.url.path} {request.scope['root_path']!r} {request.path_params} {VAR.get()}")
+    LOG.append(f"{name} {request.method} {request.url.path} {request.scope.get('root_path')!r} {request.path_params} {VAR.get()}")
     VAR.set(name)
     if does in ERRORS:
         raise ERRORS[does]()
@@ -525,7 +525,7 @@ def noting(name: str) -> Any:
 
 async def converse(name: str, socket: Any) -> None:
     """What every WebSocket endpoint does: the calls that ``DO["calls"]`` lists."""
-    LOG.append(f"{name} {socket.url.path} {socket.scope['root_path']!r} {socket.path_params} {VAR.get()}")
+    LOG.append(f"{name} {socket.url.path} {socket.scope.get('root_path')!r} {socket.path_params} {VAR.get()}")
     VAR.set(name)
     for call in DO.get("calls", "accept;receive_text;send_text hi;close").split(";"):
         try:
@@ -622,7 +622,7 @@ async def bare(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.close", "code": 3600, "reason": "bare"})
     elif scope["type"] == "http":
-        await PlainTextResponse(f"bare {scope['path']} {scope['root_path']}")(scope, receive, send)
+        await PlainTextResponse(f"bare {scope['path']} {scope.get('root_path')}")(scope, receive, send)
 
 
 def lifetime(name: str, state: Any) -> Any:

@@ -39,6 +39,8 @@ FRAMES: tuple[dict[str, Any], ...] = (
     {"text": ""},
     {"bytes": b""},
 )
+# What a scope may lack; not `scheme`, over which Starlette's redirect to https stumbles.
+OPTIONAL = ("root_path", "raw_path", "client", "server", "state", "extensions", "subprotocols", "http_version")
 ENDS: tuple[dict[str, Any], ...] = (
     {"code": 1001, "reason": "away"},
     {"code": 1000},
@@ -56,6 +58,8 @@ def draw(rng: Random, application: Application, number: int) -> list[Step]:
     for _ in range(number):
         is_socket = application.sockets and (not application.http or rng.random() < 0.4)
         step = _socket(rng, application) if is_socket else _request(rng, application)
+        if rng.random() < 0.12:
+            step.without = tuple(rng.sample(OPTIONAL, rng.randint(1, 4)))
         step.keep_cookies = cookies = rng.random() < 0.7 or cookies
         if application.changes and rng.random() < 0.3:
             step.change = application.changes.pop(0)
