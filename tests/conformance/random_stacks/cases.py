@@ -133,12 +133,7 @@ def _wrong_kind(step: Step, theirs: Outcome, ours: Outcome) -> bool:
 
 
 def _no_text(step: Step, theirs: Outcome, ours: Outcome) -> bool:
-    closed = {"type": "websocket.close", "code": 1003, "reason": ""} in ours.sent or step.breaks_at >= 0
-    return (
-        closed
-        and any("xff" in str(each.get("bytes")) for each in step.messages)
-        and "class disconnects 1011" in ours.log
-    )
+    return any("xff" in str(each.get("bytes")) for each in step.messages) and "class disconnects 1011" in ours.log
 
 
 def _abandoned(step: Step, theirs: Outcome, ours: Outcome) -> bool:
@@ -227,10 +222,17 @@ def _too_large(step: Step, theirs: Outcome, ours: Outcome) -> bool:
 
 def _watched(step: Step, theirs: Outcome, ours: Outcome) -> bool:
     """Whether a stream's watch for the client's leaving got at what is received, which is there another task."""
-    seen = str(theirs.log + ours.log)
-    failing = "raise in receive" in step.does.values() and (" chunk" in seen or "unhandled errors in" in seen)
-    return failing or (
-        theirs.raised == ["it hangs"] and any(re.search(" body b| stream | form ", each) for each in ours.log)
+    seen, does = str(theirs.log + ours.log), set(step.does.values())
+    if "raise in receive" in does and (" chunk" in seen or "unhandled errors in" in seen):
+        return True
+    if "body after" in does and any("stream" in each for each in does):
+        return "it hangs" in theirs.raised + ours.raised or "sync" in str(does)
+    return theirs.raised == ["it hangs"] and any(re.search(" body b| stream | form ", each) for each in ours.log)
+
+
+def _broken_by_middleware(step: Step, theirs: Outcome, ours: Outcome) -> bool:
+    return (
+        "break" in step.does.values() and "is broken" in str(theirs.log) and "caught ClientDisconnect" in str(ours.log)
     )
 
 
@@ -243,6 +245,7 @@ DELIBERATE: tuple[tuple[str, Rule], ...] = (
     ("a client that leaves before its body has come is not answered", _gone),
     ("a body that is too large, found by the watch for the client's leaving", _too_large),
     ("what is first received while a stream is sent", _watched),
+    ("`OSError` of a middleware while a stream is sent is `ClientDisconnect`", _broken_by_middleware),
     ("a middleware and a stream behind it that both fail", _both),
     ("a stream that nobody reads any more goes on there, or not", _late),
     ("a denial that is a stream, where the connection breaks", _broken_denial),
