@@ -183,8 +183,8 @@ impl BodyCounter {
 
     /// Whether asking for the rest of the body may fail: more than is allowed is announced, or nothing is and there may be
     /// some.
-    pub fn may_refuse(&self, is_get: bool) -> bool {
-        if self.declared.is_some() { self.is_declared_too_large() } else { !is_get }
+    pub fn may_refuse(&self, bodiless: bool) -> bool {
+        if self.declared.is_some() { self.is_declared_too_large() } else { !bodiless }
     }
 
     /// Takes note that a response starts.

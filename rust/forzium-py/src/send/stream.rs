@@ -45,14 +45,16 @@ pub fn is_stream(response: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub fn is_overheard(connection: &Connection) -> PyResult<bool> {
     let receive = connection.receive();
     let Ok(counter) = receive.cast::<BodyCounter>() else { return Ok(false) };
-    Ok(counter.get().may_refuse(is_get(connection)?) && !send_reports_disconnects(connection)?)
+    Ok(counter.get().may_refuse(is_bodiless(connection)?) && !send_reports_disconnects(connection)?)
 }
 
-/// Whether it is a method that has no body where none is announced.
-fn is_get(connection: &Connection) -> PyResult<bool> {
+/// Whether there is no body unless its length is announced: it is a GET, and not sent in chunks.
+fn is_bodiless(connection: &Connection) -> PyResult<bool> {
     let method = connection.scope().get_item(pyo3::intern!(connection.py(), "method"))?;
     let method = method.and_then(|method| method.cast_into::<PyString>().ok());
-    Ok(method.as_ref().and_then(|method| method.to_str().ok()).is_some_and(|method| matches!(method, "GET" | "HEAD")))
+    let is_get =
+        method.as_ref().and_then(|method| method.to_str().ok()).is_some_and(|method| matches!(method, "GET" | "HEAD"));
+    Ok(is_get && connection.header_bytes(b"transfer-encoding", |_| ())?.is_none())
 }
 
 /// Sends a stream.
