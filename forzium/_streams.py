@@ -177,7 +177,8 @@ async def _async_lines(items: AsyncIterator[Any], write: Write) -> AsyncIterator
 
 
 def _lines(items: Iterable[Any], write: Write) -> Iterator[bytes]:
-    return (write(item) + b"\n" for item in items)
+    for item in items:  # asked for the first one, and not before, what cannot be iterated is an error of the stream
+        yield write(item) + b"\n"
 
 
 async def _close(items: AsyncIterator[Any]) -> None:

@@ -1,5 +1,6 @@
 """Endpoints that yield: raw chunks, JSON lines and server-sent events as from FastAPI."""
 
+import functools
 import importlib
 import re
 from collections.abc import AsyncIterable, Iterable
@@ -296,3 +297,24 @@ def test_too_large_a_body_that_a_stream_does_not_read_ends_it_as_in_fastapi() ->
     oracle, ours = seen
     assert ours == oracle
     assert sum("(2 sub-exceptions)" in line for line in ours) == 8  # four ways on two event loops
+
+
+def test_what_cannot_be_iterated_is_an_error_of_the_stream_as_in_fastapi() -> None:
+    def build(fw: Framework) -> Any:
+        def returning(function: Any) -> Any:
+            @functools.wraps(function)
+            def wrapper() -> Any:
+                return 3
+
+            return wrapper
+
+        app = fw.FastAPI()
+
+        @app.get("/")
+        @returning
+        def endpoint() -> Any:
+            yield 1
+
+        return app
+
+    assert compare(build, Request("/"))[0].status == 200
