@@ -318,3 +318,34 @@ def test_what_cannot_be_iterated_is_an_error_of_the_stream_as_in_fastapi() -> No
         return app
 
     assert compare(build, Request("/"))[0].status == 200
+
+
+def test_a_stream_that_a_middleware_replaces_ends_without_cancelling_the_request() -> None:
+    def answer(fw: Framework) -> Any:
+        app = fw.FastAPI()
+
+        @app.put("/")
+        async def endpoint() -> Any:
+            return fw.responses.StreamingResponse(iter([b"one", b"two", b"three"]))
+
+        @app.middleware("http")
+        async def replace(request: Any, call_next: Any) -> Any:
+            await call_next(request)
+            return fw.responses.JSONResponse({"instead": True})
+
+        request = Request("/", "PUT", chunks=(b"first", b"second"))
+        incoming, sent = list(request.messages()), []
+
+        async def receive() -> Any:
+            await anyio.sleep(0)
+            return incoming.pop(0) if incoming else await anyio.sleep_forever()
+
+        async def send(message: Any) -> None:
+            await anyio.sleep(0)
+            sent.append(message)
+
+        anyio.run(app, request.asgi_scope(), receive, send)
+        return sent
+
+    theirs, ours = (answer(fw) for fw in frameworks())
+    assert ours == theirs

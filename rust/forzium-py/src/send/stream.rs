@@ -120,6 +120,8 @@ async fn beside_callbacks(connection: &Connection, response: &Kept<'_>, scope: B
     let leaving = scope.get().call_method1(pyo3::intern!(py, "__exit__"), about(py, failure.as_ref())?)?;
     match (failure, heard) {
         (Some(failure), _) if !leaving.is_truthy()? => Err(PyErr::from_value(failure.get())),
+        // Cancelled with what it asked, as behind a middleware that has answered by itself: nobody hears, and nothing failed.
+        (_, Some(error)) if error.is_instance(py, imports::cancelled_error(py)?) => Ok(()),
         (_, Some(error)) => Err(error),
         _ => Ok(()),
     }
