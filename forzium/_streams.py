@@ -56,6 +56,7 @@ async def stream_response(
     background: BackgroundTask | None,
     endpoint_ctx: EndpointContext | None,
     request_stack: AsyncExitStack,
+    enclosed: bool = False,
 ) -> Response:
     """Make the response of an endpoint that yields.
 
@@ -72,9 +73,12 @@ async def stream_response(
         background: Tasks to run after the response was sent.
         endpoint_ctx: For the `ResponseValidationError` of an item that does not fit.
         request_stack: Unwound after the response was sent; the task that runs the generator for "sse" ends there.
+        enclosed: Whether an http middleware takes the response. Then for "sse" an error that an async generator raises
+            at once comes before the response.
 
-    Suspends for "sse" alone, and only as far as entering the stack does. What the generator raises comes out while the
-    response is sent; for "sse", in a group, when ``request_stack`` is unwound.
+    Suspends for "sse" alone, as far as entering the stack does, and to let the generator of one that is enclosed begin.
+    What the generator raises comes out while the response is sent; for "sse", in a group, when ``request_stack`` is
+    unwound.
     """
     if isinstance(generator, Response):
         if generator.background is None:
@@ -97,8 +101,12 @@ async def stream_response(
         else:
             is_async = is_async or isinstance(generator, AsyncIterable)
             items = aiter(generator) if is_async else iterate_in_threadpool(generator)
-            received = await request_stack.enter_async_context(_events(items, _event_writer(write)))
+            enclosed = enclosed and is_async  # what a thread does is not done at once
+            produced = _Produced(announced=not enclosed)
+            received = await request_stack.enter_async_context(_events(items, _event_writer(write), produced))
             request_stack.push_async_callback(received.aclose)
+            if enclosed:
+                await produced.begun()
             body = _kept_alive(received, _ping_interval())
             response = StreamingResponse(body, media_type="text/event-stream", **arguments)
             response.headers["Cache-Control"] = "no-cache"
@@ -186,8 +194,29 @@ async def _close(items: AsyncIterator[Any]) -> None:
         await close()
 
 
+class _Produced:
+    """How far the task of a generator is.
+
+    Args:
+        announced: Whether the response is on its way, so that an error has to wait for the events before it.
+    """
+
+    def __init__(self, *, announced: bool) -> None:
+        self.announced = announced
+        self.entered = False
+        self.failed = False
+
+    async def begun(self) -> None:
+        """Wait until the generator has gone as far as it does at once; for ever if that is an error, which cancels."""
+        while not self.entered:
+            await anyio.lowlevel.checkpoint()
+        if self.failed:
+            await anyio.sleep_forever()
+        self.announced = True
+
+
 @asynccontextmanager
-async def _events(items: AsyncIterator[Any], write: Write) -> AsyncIterator[Received]:
+async def _events(items: AsyncIterator[Any], write: Write, produced: _Produced) -> AsyncIterator[Received]:
     """Run the generator in a task of its own, so that no time-out ever interrupts it; give what it produces.
 
     Entered on the request's stack: the task ends with the request, by structure and not by finalizing generators
@@ -197,6 +226,7 @@ async def _events(items: AsyncIterator[Any], write: Write) -> AsyncIterator[Rece
     sending, receiving = anyio.create_memory_object_stream["bytes | anyio.Event"](_AHEAD)
 
     async def produce() -> None:
+        produced.entered = True
         async with sending:
             try:
                 async for item in items:
@@ -206,6 +236,9 @@ async def _events(items: AsyncIterator[Any], write: Write) -> AsyncIterator[Rece
                     except anyio.BrokenResourceError:
                         return  # nobody listens any more
             except Exception as error:
+                if not produced.announced and not sending.statistics().current_buffer_used:
+                    produced.failed = True
+                    raise
                 taken = anyio.Event()
                 try:
                     await sending.send(taken)

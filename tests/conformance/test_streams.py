@@ -349,3 +349,44 @@ def test_a_stream_that_a_middleware_replaces_ends_without_cancelling_the_request
 
     theirs, ours = (answer(fw) for fw in frameworks())
     assert ours == theirs
+
+
+@pytest.mark.parametrize("handled", [False, True])
+@pytest.mark.parametrize("begins", ["fails", "waits", "fails in a thread"])
+def test_behind_a_middleware_events_that_fail_at_once_are_answered_as_an_error(begins: str, handled: bool) -> None:
+    def build(fw: Framework) -> Any:
+        app = fw.FastAPI()
+
+        async def events() -> Any:
+            if begins == "waits":
+                await anyio.sleep(0.01)
+            raise ValueError("no events")
+            yield
+
+        def events_in_a_thread() -> Any:
+            raise ValueError("no events")
+            yield
+
+        endpoint = events_in_a_thread if begins == "fails in a thread" else events
+        app.get("/", response_class=fw.responses.EventSourceResponse)(endpoint)
+
+        @app.middleware("http")
+        async def around(request: Any, call_next: Any) -> Any:
+            response = await call_next(request)
+            response.headers["x-around"] = "1"
+            return response
+
+        if handled:
+
+            @app.exception_handler(Exception)
+            async def handle(request: Any, error: Exception) -> Any:
+                return fw.responses.PlainTextResponse(type(error).__name__, 418)
+
+        return app
+
+    at_once = 418 if handled else 500
+    for backend in ("asyncio", "trio"):
+        theirs, ours = (exchange(build(fw), Request("/"), backend=backend) for fw in frameworks())
+        assert (ours.status, ours.headers, ours.body) == (theirs.status, theirs.headers, theirs.body)
+        assert ours.raised[:2] == theirs.raised[:2]
+        assert ours.status == (at_once if begins == "fails" else 200)

@@ -16,7 +16,7 @@ use crate::extract::{self, BodyProblem, Extracted};
 use crate::plan::{BodyKind, Calling, Node, Plan};
 use crate::serialize::{self, Outgoing};
 use crate::solve::{self, Progress};
-use crate::{call, disconnect, imports, json};
+use crate::{around, call, disconnect, imports, json};
 
 /// Carries out the plan of a request: everything up to the response, which is not sent yet; none where the request is
 /// not valid, and then the errors are in the vault.
@@ -294,6 +294,7 @@ async fn streamed(
         options.set_item("request_stack", stack)?;
         options.set_item("injected", vault.response.as_ref())?;
         options.set_item("background", vault.background.as_ref())?;
+        options.set_item("enclosed", around::takes_response(connection))?;
         options.set_item("endpoint_ctx", serialize::context(connection, plan)?)?;
     }
     let waiting = stream.bind(py).call((), Some(&options))?;

@@ -256,7 +256,7 @@ _AROUND = (
     "Annotated[Annotated[{kind}, 'meta'], {inner}]",
     "Annotated[Annotated[{kind}, {place}(description='first')], {inner}]",
     "TypeAliasType('Param', Annotated[{kind}, {inner}])",
-    "'Annotated[{kind}, {inner}]'",
+    "'''Annotated[{kind}, {inner}]'''",  # there are quotes within
     "Optional[Annotated[{kind}, {inner}]]",
     "Annotated[Optional[{kind}], {inner}]",
     "Annotated[{kind}, {inner}, Depends(lambda: 1)]",

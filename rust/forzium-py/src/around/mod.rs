@@ -131,6 +131,11 @@ impl Drivable for Going<'_> {
     }
 }
 
+/// Whether a middleware of this kind takes the response of a connection.
+pub fn takes_response(connection: &Connection) -> bool {
+    connection.send().is_instance_of::<RestSend>()
+}
+
 /// The current task and its innermost cancel scope, for tests: None where that cannot be told.
 #[pyfunction]
 pub fn place(py: Python<'_>) -> PyResult<Option<Bound<'_, PyTuple>>> {
@@ -471,7 +476,7 @@ async fn deliver(connection: &Connection, response: Py<PyAny>) -> PyResult<()> {
     }
     let mut body = chunk.get();
     // To another middleware of this kind in one piece, as it came.
-    if body.is_truthy()? && !connection.send().is_instance_of::<RestSend>() {
+    if body.is_truthy()? && !takes_response(connection) {
         let part = message::response_part(py, &body, true)?;
         wait(connection.channel(), connection.send().call1((part,))?).await?;
         body = PyBytes::new(py, b"").into_any();
