@@ -77,3 +77,23 @@ def test_an_announced_length_is_what_python_reads_as_an_integer(length: str | by
         return app
 
     compare(build, Request("/", "POST", headers=(("content-length", length),)), backends=("asyncio",))
+
+
+@pytest.mark.parametrize("on", ["application", "route"])
+def test_a_streamed_answer_to_an_unhandled_exception_listens_outside_of_the_limit(on: str) -> None:
+    def build(fw: Framework) -> Any:
+        limit = {"max_body_size": 3}
+        app = fw.FastAPI(**limit if on == "application" else {})
+
+        @app.post("/", **limit if on == "route" else {})
+        def unread() -> Any:
+            raise LookupError("unread")
+
+        @app.exception_handler(Exception)
+        def answer(request: Any, error: Any) -> Any:
+            return fw.responses.StreamingResponse(iter([b"one", b"two"]), 499)
+
+        return app
+
+    [*answers] = compare(build, Request("/", "POST", chunks=(b"some", b"text"), headers=(("content-length", "8"),)))
+    assert {(each.status, each.body) for each in answers} == {(499, b"onetwo")}

@@ -102,6 +102,8 @@ pub struct Connection {
     send: Py<PyAny>,
     /// What stands in the place of `receive`, where middleware counts what is received.
     intake: OnceCell<Py<PyAny>>,
+    /// Whether nothing stands there any more.
+    intake_ended: Cell<bool>,
     /// What stands in the place of `send`, where middleware changes responses.
     outlet: OnceCell<Py<PyAny>>,
     /// Whether this is a WebSocket.
@@ -145,6 +147,7 @@ impl Connection {
             receive: receive.unbind(),
             send: send.unbind(),
             intake: OnceCell::new(),
+            intake_ended: Cell::new(false),
             outlet: OnceCell::new(),
             started: Started::default(),
             watched: OnceCell::new(),
@@ -209,7 +212,7 @@ impl Connection {
     /// Where messages come from: the host, the middleware that counts them, or the watch once there is one.
     pub fn receive(&self) -> &Bound<'_, PyAny> {
         let py = self.py();
-        let receive = self.intake.get().unwrap_or(&self.receive);
+        let receive = self.intake.get().filter(|_| !self.intake_ended.get()).unwrap_or(&self.receive);
         let Some(watch) = self.watch.get() else { return receive.bind(py) };
         if let Some(inbox) = self.inbox.get() {
             return inbox.bind(py);
@@ -223,6 +226,11 @@ impl Connection {
     /// Lets messages come from `intake` from now on. The first one stays.
     pub fn set_intake(&self, intake: Bound<'_, PyAny>) {
         self.intake.get_or_init(|| intake.unbind());
+    }
+
+    /// Lets messages come from the host again: what counted them has been left.
+    pub fn end_intake(&self) {
+        self.intake_ended.set(true);
     }
 
     /// Who listens for the client's leaving.

@@ -106,7 +106,8 @@ impl BodyLimit {
             result => result,
         };
         let Limited::Outermost(counter, outside) = limited else { return Ok((None, result)) };
-        // What follows comes from this place, and passes what stands outside of it.
+        // What follows comes from this place, passes what stands outside of it, and hears the host itself.
+        connection.end_intake();
         if let Some(outlet) = Outlet::of(connection) {
             outlet.cut(outside);
         }
