@@ -60,26 +60,26 @@ def conformance(session: nox.Session) -> None:
     session.run(*command, env={"PYTHONSAFEPATH": "1", "HYPOTHESIS_PROFILE": "long"})
 
 
-@nox.session
-def random_apps(session: nox.Session) -> None:
-    """Random applications and requests on both frameworks; arguments replace the 20,000 cases on two processes."""
+def random_cases(session: nox.Session, package: str, count: str) -> None:
+    """Run the command of a package of random cases, which are so many unless arguments say otherwise."""
     install(session, "tests/requirements.txt")
     apart = Path(session.create_tmp())
     shutil.copytree("tests", apart / "tests", dirs_exist_ok=True)
-    options = session.posargs or ["--cases", "20000", "--jobs", "2"]
+    options = session.posargs or ["--cases", count, "--jobs", "2"]
     with session.chdir(apart):  # the installed forzium is meant, not the source tree
-        session.run("python", "-m", "tests.conformance.random_apps", *options)
+        session.run("python", "-m", package, *options)
+
+
+@nox.session
+def random_apps(session: nox.Session) -> None:
+    """Random applications and requests on both frameworks; arguments replace the 20,000 cases on two processes."""
+    random_cases(session, "tests.conformance.random_apps", "20000")
 
 
 @nox.session
 def random_stacks(session: nox.Session) -> None:
     """Random middleware, handlers, routers, WebSockets and lifespans on both; arguments replace 10,000 cases."""
-    install(session, "tests/requirements.txt")
-    apart = Path(session.create_tmp())
-    shutil.copytree("tests", apart / "tests", dirs_exist_ok=True)
-    options = session.posargs or ["--cases", "10000", "--jobs", "2"]
-    with session.chdir(apart):  # the installed forzium is meant, not the source tree
-        session.run("python", "-m", "tests.conformance.random_stacks", *options)
+    random_cases(session, "tests.conformance.random_stacks", "10000")
 
 
 @nox.session
